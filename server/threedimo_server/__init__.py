@@ -1,0 +1,1 @@
+"""The 3DiMo server: front end, durable queue, workers and the command line `threedimo`."""

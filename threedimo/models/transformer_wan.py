@@ -1,0 +1,290 @@
+"""The Wan transformer that also listens to motion and camera tokens (paper section 3.3).
+
+Block and transformer are subclasses, and the tokens are an explicit argument: that survives gradient
+checkpointing, regional compilation, offloading and sharding, where hooks do not. With no tokens at all the
+forward is the plain Wan transformer's.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from diffusers import WanTransformer3DModel
+from diffusers.configuration_utils import register_to_config
+from diffusers.hooks._helpers import TransformerBlockMetadata, TransformerBlockRegistry
+from diffusers.models.modeling_outputs import Transformer2DModelOutput
+from diffusers.models.transformers.transformer_wan import WanTransformerBlock
+from einops import rearrange
+from torch import Tensor, nn
+
+from threedimo.models.motion_attention import MotionAttention, Rotary, time_rotary
+
+MOTION_LAYER = "motion_attn"
+"""Name of the added layer in every block; an adapter checkpoint holds the tensors under this name."""
+
+TEMPORAL_COMPRESSION = 4
+"""Video frames a latent frame, after the first, in every Wan VAE."""
+
+
+def latent_frame_times(num_latent_frames: int, device: torch.device) -> Tensor:
+    """Middle of the video frames that each latent frame covers: 0, then 2.5, 6.5, ... in frames."""
+    times = torch.arange(num_latent_frames, device=device) * float(TEMPORAL_COMPRESSION)
+    return (times - (TEMPORAL_COMPRESSION - 1) / 2).clamp(min=0)
+
+
+class MotionWanTransformerBlock(WanTransformerBlock):
+    """A Wan block with motion attention between self-attention and text cross-attention."""
+
+    def __init__(
+        self,
+        dim: int,
+        ffn_dim: int,
+        num_heads: int,
+        qk_norm: str = "rms_norm_across_heads",
+        cross_attn_norm: bool = False,
+        eps: float = 1e-6,
+        added_kv_proj_dim: int | None = None,
+        *,
+        motion_dim: int,
+        motion_inner_dim: int,
+        motion_num_heads: int,
+    ):
+        super().__init__(dim, ffn_dim, num_heads, qk_norm, cross_attn_norm, eps, added_kv_proj_dim)
+        self.motion_attn = MotionAttention(dim, motion_dim, motion_inner_dim, motion_num_heads, eps)
+
+    def forward(
+        self,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor,
+        temb: Tensor,
+        rotary_emb: tuple[Tensor, Tensor],
+        motion_hidden_states: Tensor | None = None,
+        motion_rotary: tuple[Rotary, Rotary] | None = None,
+    ) -> Tensor:
+        """As the base block, hearing `motion_hidden_states` (batch, tokens, motion_dim) after self-attention.
+
+        `temb` is (batch, 6, dim), or (batch, video_tokens, 6, dim) where timesteps differ by token.
+        """
+        modulation = self.scale_shift_table.unsqueeze(0) if temb.ndim == 4 else self.scale_shift_table
+        pieces = (modulation + temb.float()).unbind(dim=-2)
+        if temb.ndim == 3:
+            pieces = [piece.unsqueeze(1) for piece in pieces]
+        shift_attn, scale_attn, gate_attn, shift_ffn, scale_ffn, gate_ffn = pieces
+
+        normed = (self.norm1(hidden_states.float()) * (1 + scale_attn) + shift_attn).type_as(hidden_states)
+        attended = self.attn1(normed, None, None, rotary_emb)
+        hidden_states = (hidden_states.float() + attended * gate_attn).type_as(hidden_states)
+
+        if motion_hidden_states is not None and motion_rotary is not None:
+            hidden_states = hidden_states + self.motion_attn(
+                hidden_states, motion_hidden_states, *motion_rotary
+            )
+
+        normed = self.norm2(hidden_states.float()).type_as(hidden_states)
+        hidden_states = hidden_states + self.attn2(normed, encoder_hidden_states, None, None)
+
+        normed = (self.norm3(hidden_states.float()) * (1 + scale_ffn) + shift_ffn).type_as(hidden_states)
+        return (hidden_states.float() + self.ffn(normed).float() * gate_ffn).type_as(hidden_states)
+
+
+class MotionWanTransformer3DModel(WanTransformer3DModel):
+    """Wan transformer with motion and camera control; covers Wan2.2-TI2V-5B, 1.3B and 14B shapes.
+
+    The arguments that are not described here are those of `diffusers.WanTransformer3DModel`.
+
+    Args:
+        motion_dim: Width of the motion and camera tokens.
+        motion_inner_dim: Width inside the motion attention.
+        motion_num_heads: Heads of the motion attention.
+    """
+
+    _no_split_modules = ["MotionWanTransformerBlock"]  # noqa: RUF012 - the names that diffusers looks for
+    _repeated_blocks = ["MotionWanTransformerBlock"]  # noqa: RUF012
+
+    @register_to_config
+    def __init__(
+        self,
+        patch_size: tuple[int, ...] = (1, 2, 2),
+        num_attention_heads: int = 24,
+        attention_head_dim: int = 128,
+        in_channels: int = 48,
+        out_channels: int = 48,
+        text_dim: int = 4096,
+        freq_dim: int = 256,
+        ffn_dim: int = 14336,
+        num_layers: int = 30,
+        cross_attn_norm: bool = True,
+        qk_norm: str | None = "rms_norm_across_heads",
+        eps: float = 1e-6,
+        image_dim: int | None = None,
+        added_kv_proj_dim: int | None = None,
+        rope_max_seq_len: int = 1024,
+        pos_embed_seq_len: int | None = None,
+        motion_dim: int = 768,
+        motion_inner_dim: int = 512,
+        motion_num_heads: int = 8,
+    ) -> None:
+        super().__init__(
+            patch_size=patch_size,
+            num_attention_heads=num_attention_heads,
+            attention_head_dim=attention_head_dim,
+            in_channels=in_channels,
+            out_channels=out_channels,
+            text_dim=text_dim,
+            freq_dim=freq_dim,
+            ffn_dim=ffn_dim,
+            num_layers=0,  # the base's own blocks would only be thrown away
+            cross_attn_norm=cross_attn_norm,
+            qk_norm=qk_norm,
+            eps=eps,
+            image_dim=image_dim,
+            added_kv_proj_dim=added_kv_proj_dim,
+            rope_max_seq_len=rope_max_seq_len,
+            pos_embed_seq_len=pos_embed_seq_len,
+        )
+        self.register_to_config(num_layers=num_layers)
+        self.blocks = nn.ModuleList(
+            MotionWanTransformerBlock(
+                num_attention_heads * attention_head_dim,
+                ffn_dim,
+                num_attention_heads,
+                qk_norm or "rms_norm_across_heads",
+                cross_attn_norm,
+                eps,
+                added_kv_proj_dim,
+                motion_dim=motion_dim,
+                motion_inner_dim=motion_inner_dim,
+                motion_num_heads=motion_num_heads,
+            )
+            for _ in range(num_layers)
+        )
+
+    @classmethod
+    def from_transformer(
+        cls,
+        base: WanTransformer3DModel,
+        *,
+        motion_dim: int = 768,
+        motion_inner_dim: int = 512,
+        motion_num_heads: int = 8,
+    ) -> MotionWanTransformer3DModel:
+        """Add untrained motion attention to a pretrained Wan transformer.
+
+        The result computes exactly what `base` computes until the motion layers are trained. Use this rather
+        than `from_pretrained` on a base checkpoint, which would leave the new tensors without values.
+        """
+        known = {name: value for name, value in base.config.items() if not name.startswith("_")}
+        adapted = cls(
+            **known,
+            motion_dim=motion_dim,
+            motion_inner_dim=motion_inner_dim,
+            motion_num_heads=motion_num_heads,
+        )
+        _, unexpected = adapted.load_state_dict(base.state_dict(), strict=False)
+        if unexpected:
+            raise ValueError(
+                f"the base transformer has tensors that a Wan transformer has not: {unexpected[:5]}"
+            )
+        # Each tensor keeps the type it has in the base, which holds some in float32 on purpose.
+        types = {name: parameter.dtype for name, parameter in base.named_parameters()}
+        for name, parameter in adapted.named_parameters():
+            parameter.data = parameter.data.to(base.device, types.get(name, base.dtype))
+        return adapted.to(base.device)
+
+    def motion_parameters(self) -> dict[str, nn.Parameter]:
+        """The parameters that the method adds, by name: what an adapter checkpoint holds."""
+        return {name: p for name, p in self.named_parameters() if f".{MOTION_LAYER}." in name}
+
+    def forward(  # type: ignore[override] - explicit tokens instead of the base's attention_kwargs
+        self,
+        hidden_states: Tensor,
+        timestep: Tensor,
+        encoder_hidden_states: Tensor,
+        encoder_hidden_states_image: Tensor | None = None,
+        motion_tokens: Tensor | None = None,
+        camera_tokens: Tensor | None = None,
+        return_dict: bool = True,
+    ) -> Transformer2DModelOutput | tuple[Tensor]:
+        """Predict the velocity of the flow.
+
+        Args:
+            hidden_states: Noised latents (batch, channels, latent_frames, height, width); the first may be clean.
+            timestep: (batch,), or (batch, video_tokens) with 0 for the tokens of clean frames.
+            encoder_hidden_states: Text embeddings (batch, text_tokens, text_dim).
+            encoder_hidden_states_image: Image embeddings of the Wan2.1 I2V models.
+            motion_tokens: (batch, frames, K, motion_dim) of the driving frames; zeros if dropped.
+            camera_tokens: (batch, frames, 1, motion_dim) of the target's camera; zeros if dropped.
+            return_dict: Return an output object rather than a tuple.
+
+        Returns:
+            Velocity with the shape of `hidden_states`.
+        """
+        latent_frames, height, width = hidden_states.shape[2:]
+        patch_t, patch_h, patch_w = self.config.patch_size
+        rotary_emb = self.rope(hidden_states)
+        tokens = rearrange(self.patch_embedding(hidden_states), "b d t h w -> b (t h w) d").contiguous()
+
+        per_token = timestep.shape[1] if timestep.ndim == 2 else None
+        temb, modulation, text, image = self.condition_embedder(
+            timestep.flatten(), encoder_hidden_states, encoder_hidden_states_image, timestep_seq_len=per_token
+        )
+        modulation = modulation.unflatten(-1, (6, -1))
+        if image is not None:
+            text = torch.cat([image, text], dim=1)
+
+        grid = (latent_frames // patch_t, height // patch_h, width // patch_w)
+        motion, motion_rotary = self._motion_context(motion_tokens, camera_tokens, grid)
+        for block in self.blocks:
+            arguments = (tokens, text, modulation, rotary_emb, motion, motion_rotary)
+            if torch.is_grad_enabled() and self.gradient_checkpointing:
+                tokens = self._gradient_checkpointing_func(block, *arguments)
+            else:
+                tokens = block(*arguments)
+
+        velocity = self._unpatchify(self._final_layer(tokens, temb), grid)
+        return Transformer2DModelOutput(sample=velocity) if return_dict else (velocity,)
+
+    def _motion_context(
+        self, motion_tokens: Tensor | None, camera_tokens: Tensor | None, grid: tuple[int, int, int]
+    ) -> tuple[Tensor | None, tuple[Rotary, Rotary] | None]:
+        """Join both kinds of tokens and give both sides of the attention their times."""
+        given = [tokens for tokens in (motion_tokens, camera_tokens) if tokens is not None]
+        if not given:
+            return None, None
+        device = given[0].device
+        frame_times = [
+            torch.arange(tokens.shape[1], device=device).repeat_interleave(tokens.shape[2])
+            for tokens in given
+        ]
+        video_times = latent_frame_times(grid[0], device).repeat_interleave(grid[1] * grid[2])
+        head_dim = self.config.motion_inner_dim // self.config.motion_num_heads
+        rotary = (time_rotary(video_times, head_dim), time_rotary(torch.cat(frame_times), head_dim))
+        return torch.cat([rearrange(tokens, "b f k d -> b (f k) d") for tokens in given], dim=1), rotary
+
+    def _final_layer(self, tokens: Tensor, temb: Tensor) -> Tensor:
+        table = self.scale_shift_table.unsqueeze(0) if temb.ndim == 3 else self.scale_shift_table
+        shift, scale = (table.to(temb.device) + temb.unsqueeze(-2)).to(tokens.device).unbind(dim=-2)
+        if temb.ndim == 2:
+            shift, scale = shift.unsqueeze(1), scale.unsqueeze(1)
+        return self.proj_out((self.norm_out(tokens.float()) * (1 + scale) + shift).type_as(tokens))
+
+    def _unpatchify(self, tokens: Tensor, grid: tuple[int, int, int]) -> Tensor:
+        latent_frames, height, width = grid
+        patch_t, patch_h, patch_w = self.config.patch_size
+        return rearrange(
+            tokens,
+            "b (t h w) (pt ph pw c) -> b c (t pt) (h ph) (w pw)",
+            t=latent_frames, h=height, w=width, pt=patch_t, ph=patch_h, pw=patch_w,
+        )  # fmt: skip
+
+
+def _register_for_step_caches() -> None:
+    """Step caches of diffusers look blocks up by exact class; a Wan block returns only hidden states."""
+    metadata: Any = TransformerBlockMetadata(
+        return_hidden_states_index=0, return_encoder_hidden_states_index=None
+    )
+    TransformerBlockRegistry.register(MotionWanTransformerBlock, metadata)
+
+
+_register_for_step_caches()

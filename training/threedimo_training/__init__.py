@@ -1,0 +1,1 @@
+"""Training of 3DiMo: view-rich data, the three stages, evaluation."""
