@@ -44,7 +44,8 @@ Messages
     event                                a state of a job; durable, numbered, replayable by `subscribe`
     progress                             phase, step and estimate; lossy
     preview                JPEG          one frame as it denoises; lossy, the latest wins
-    result                               manifest of a done job: files with sizes and hashes, how they were made
+    result                               manifest of a done job: files with sizes and hashes, and how they
+                                         were made
     jobs                                 the answer to list
     chunk                  bytes         part of a result file; `last` on the one that ends the file
     error                                code, message, retryable; see `threedimo.errors`
@@ -52,10 +53,10 @@ Messages
 
 Assets
     Reference images and driving footage travel as bytes named by their BLAKE2b-256 hash, never as paths.
-    They are uploaded once, in chunks of at most `Limits.chunk_bytes`, resumable at the offset that
-    `asset.need` names. `credit` chunks may be under way; each `asset.put` is answered once, and an answer
-    whose offset is not ahead of what the sender has sent only renews its credit. An offset behind the last
-    one that was answered means "send again from here".
+    They are uploaded once, in chunks of at most `Limits.chunk_bytes`. `asset.need` says that the server
+    holds the first `offset` bytes and that the client may send up to `credit` chunks from there on; it
+    answers `asset.have` and every `asset.put` that did not complete the asset. A chunk that does not begin
+    at the server's offset is not stored; the answer names the offset to go on from.
 
 Jobs
     The client chooses the job id (a UUID) and may resend `submit` safely: the same id is the same job.
@@ -75,7 +76,9 @@ Flow control
 
 Liveness
     Either side may ping. A client that hears nothing for 10 s declares the connection lost, reconnects, says
-    hello and subscribes again; nothing is resent blindly except `submit`, which is idempotent.
+    hello and subscribes again; nothing is resent blindly except `submit`, which is idempotent. A server that
+    gets another message before `hello` (it was restarted meanwhile) answers error(server.access_refused),
+    and the client begins again in the same way.
 
 Versions
     `hello` names the versions that the client speaks; `welcome` the one chosen. Without a common one the

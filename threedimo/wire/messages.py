@@ -106,7 +106,7 @@ class GenerateRequest(Part, frozen=True):
 class Limits(Part, frozen=True):
     """What the server accepts; a client checks before it sends.
 
-    A header must hold the longest honest list: footage of thousands of image files, 200 jobs with their errors.
+    A header must hold the longest honest list: footage of thousands of image files, or 200 jobs.
     """
 
     max_header_bytes: Natural = 2 * 1024 * 1024
