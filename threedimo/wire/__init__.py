@@ -47,7 +47,8 @@ Messages
     result                               manifest of a done job: files with sizes and hashes, and how they
                                          were made
     jobs                                 the answer to list
-    chunk                  bytes         part of a result file; `last` on the one that ends the file
+    chunk                  bytes         part of a result file: `Limits.chunk_bytes` of it, fewer only in the
+                                         one that ends the file, which is marked `last`
     error                                code, message, retryable; see `threedimo.errors`
     pong
 
@@ -71,14 +72,15 @@ Camera
     so. OpenCV camera, metres, world z up.
 
 Flow control
-    The receiver of bulk data issues credit, in chunks. A fetch grants credit for the chunks from `offset`
-    on; fetching again from a later offset grants more. Nobody sends what was not asked for.
+    The receiver of bulk data issues credit, in chunks. A fetch asks for `credit` chunks from `offset` on,
+    or as many as there are to the end of the file; each of them names it in `reply_to`. Several fetches, of
+    one file or of several, may be under way. Nobody sends what was not asked for.
 
 Liveness
     Either side may ping. A client that hears nothing for 10 s declares the connection lost, reconnects, says
-    hello and subscribes again; nothing is resent blindly except `submit`, which is idempotent. A server that
-    gets another message before `hello` (it was restarted meanwhile) answers error(server.access_refused),
-    and the client begins again in the same way.
+    hello and subscribes again; nothing is resent blindly except `submit` and `cancel`, which are idempotent.
+    A server that gets another message before `hello` (it was restarted meanwhile) answers
+    error(server.access_refused), and the client begins again in the same way.
 
 Versions
     `hello` names the versions that the client speaks; `welcome` the one chosen. Without a common one the

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import msgspec
 
@@ -32,6 +32,8 @@ from threedimo.wire.messages import (
 
 Buffer = bytes | memoryview
 """One part of a message. For zero-copy receives pass `frame.buffer` of each `zmq.Frame`."""
+
+Side = Literal["client", "server"]
 
 MAX_PARTS = 2
 DEFAULT_LIMITS = Limits()
@@ -75,7 +77,7 @@ def encode(message: Message, body: Buffer | None = None, limits: Limits = DEFAUL
     """
     header = _encoder.encode(message)
     parts: list[Buffer] = [header] if body is None else [header, body]
-    _decode(_any_decoder, parts, limits)
+    _decode(_any_decoder, parts, limits, peer="server")
     return parts
 
 
@@ -89,14 +91,14 @@ def decode_client(
         LimitExceeded: Too many parts, or one too large; nothing was parsed.
         MalformedMessage: Everything else that does not follow the specification.
     """
-    return _decode(_client_decoder, parts, limits)
+    return _decode(_client_decoder, parts, limits, peer="client")
 
 
 def decode_server(
     parts: Sequence[Buffer], limits: Limits = DEFAULT_LIMITS
 ) -> tuple[ServerMessage, Buffer | None]:
     """Read a message that a server sent. Raises as `decode_client` does."""
-    return _decode(_server_decoder, parts, limits)
+    return _decode(_server_decoder, parts, limits, peer="server")
 
 
 def refused_id(parts: Sequence[Buffer], limits: Limits = DEFAULT_LIMITS) -> int:
@@ -109,18 +111,18 @@ _MessageT = TypeVar("_MessageT", ClientMessage, ServerMessage, ClientMessage | S
 
 
 def _decode(
-    decoder: msgspec.msgpack.Decoder[_MessageT], parts: Sequence[Buffer], limits: Limits
+    decoder: msgspec.msgpack.Decoder[_MessageT], parts: Sequence[Buffer], limits: Limits, peer: Side
 ) -> tuple[_MessageT, Buffer | None]:
     _check_sizes(parts, limits)
     try:
         message = decoder.decode(parts[0])
     except _UNREADABLE as error:
-        _check_version(parts, limits)
+        _check_version(parts, limits, peer)
         raise MalformedMessage(
             "the header is not a message of the protocol", given=_one_line(error), allowed="threedimo.wire"
         ) from error
     if message.v != PROTOCOL_VERSION:
-        _check_version(parts, limits)
+        _check_version(parts, limits, peer)
     body = parts[1] if len(parts) == MAX_PARTS else None
     _check_body(message, body)
     return message, body
@@ -154,21 +156,25 @@ def _read_envelope(parts: Sequence[Buffer], limits: Limits) -> _Envelope | None:
         return None
 
 
-def _check_version(parts: Sequence[Buffer], limits: Limits) -> None:
+def _check_version(parts: Sequence[Buffer], limits: Limits, peer: Side) -> None:
     """A peer of another version may use types and fields unknown here: say so instead of "malformed"."""
     envelope = _read_envelope(parts, limits)
     if envelope is not None and envelope.v != PROTOCOL_VERSION:
-        raise version_mismatch(envelope.v)
+        raise version_mismatch(envelope.v, peer)
 
 
-def version_mismatch(theirs: int) -> VersionMismatch:
-    """The error that says which of the two sides is older."""
-    older, newer = ("this", "the other") if theirs > PROTOCOL_VERSION else ("the other", "this")
+def version_mismatch(theirs: int, peer: Side) -> VersionMismatch:
+    """The error that says which side is older, in words that stay true when the other side shows them.
+
+    Args:
+        theirs: The version that the peer speaks.
+        peer: Which side the peer is.
+    """
+    here: Side = "server" if peer == "client" else "client"
+    older = here if theirs > PROTOCOL_VERSION else peer
     return VersionMismatch(
-        f"{older} side speaks an older protocol than {newer} side",
-        given=f"version {theirs}",
-        allowed=f"version {PROTOCOL_VERSION}",
-        remedy=f"update {older} side: Blender extension and server must come from the same release",
+        f"the {peer} speaks version {theirs} of the protocol and the {here} version {PROTOCOL_VERSION}",
+        remedy=f"update the {older}, which is older, to the same release of 3DiMo",
     )
 
 

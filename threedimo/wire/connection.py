@@ -153,7 +153,7 @@ def _parse(text: bytes, file: Path) -> ConnectionInfo:
         # The version first: a newer server may write fields that are unknown here.
         theirs = msgspec.json.decode(text, type=_Versioned).version
         if theirs != PROTOCOL_VERSION:
-            raise version_mismatch(theirs)
+            raise version_mismatch(theirs, peer="server")
         found = msgspec.json.decode(text, type=_ConnectionFile)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise MalformedMessage(

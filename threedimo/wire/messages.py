@@ -111,7 +111,7 @@ class Limits(Part, frozen=True):
 
     max_header_bytes: Natural = 2 * 1024 * 1024
     max_body_bytes: Natural = 4 * 1024 * 1024
-    chunk_bytes: Natural = CHUNK_BYTES
+    chunk_bytes: Annotated[int, msgspec.Meta(ge=1, le=2**26)] = CHUNK_BYTES
     max_asset_bytes: Natural = 4 * 1024**3
     max_queued_jobs: Natural = 10_000
 
