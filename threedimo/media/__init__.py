@@ -14,7 +14,13 @@ writing are deterministic.
     writing.py   PNG and H.264, each file complete or absent
 """
 
-from threedimo.media.footage import frame_counts_that_fit, probe_footage, read_footage
+from threedimo.media.footage import (
+    Sampling,
+    check_covers,
+    frame_counts_that_fit,
+    probe_footage,
+    read_footage,
+)
 from threedimo.media.images import read_image
 from threedimo.media.limits import DEFAULT_LIMITS, MIN_SIDE_PX, MediaLimits
 from threedimo.media.pixels import denormalise, fit_frames, normalise
@@ -25,7 +31,9 @@ __all__ = [
     "DEFAULT_LIMITS",
     "MIN_SIDE_PX",
     "MediaLimits",
+    "Sampling",
     "VideoInfo",
+    "check_covers",
     "denormalise",
     "fit_frames",
     "frame_counts_that_fit",

@@ -1,0 +1,143 @@
+"""One shot from the client's side: check the inputs, send them, follow the job, write the output folder."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from threedimo.camera import CameraPath
+from threedimo.errors import ServerUnreachable
+from threedimo.media import Sampling, check_covers, probe_footage, read_footage, read_image, write_png
+from threedimo.shot import Shot
+from threedimo.wire.client import Client
+from threedimo.wire.connection import find_server, home_folder
+from threedimo.wire.messages import ModelInfo, ResultInfo
+from threedimo_server.contact_sheet import CELL_HEIGHT_PX, Sheet, chosen_frames, draw_contact_sheet
+from threedimo_server.job_progress import JobProgress
+from threedimo_server.job_run import CheckAlive, connected_client, fetch_result, wait_for_result
+from threedimo_server.output_folder import check_output, written_folder
+from threedimo_server.own_server import own_server
+from threedimo_server.shot_inputs import ShotOptions, build_request, footage_files
+
+
+@dataclass(frozen=True)
+class FinishedShot:
+    """A shot that lies in its output folder."""
+
+    output: Path
+    info: ResultInfo
+    model: ModelInfo
+
+    def lines(self) -> list[str]:
+        """What to tell a person: what was made and where it is."""
+        info = self.info
+        return [
+            f"{info.num_frames} frames of {info.width}x{info.height} at {info.fps:g} fps in "
+            f"{sum(info.seconds.values()):.1f} s, seed {info.seed}, model {info.model_id}",
+            f"camera: {info.text or '(no text)'}",
+            f"frames         {self.output / 'frames'}",
+            f"video          {self.output / 'video.mp4'}",
+            f"contact sheet  {self.output / 'contact_sheet.png'}",
+            f"facts          {self.output / 'result.json'}",
+        ]
+
+
+def generate(options: ShotOptions, server: str | None = None) -> FinishedShot:
+    """Make a shot with the server at `server`, or this user's running one, or one started for this shot.
+
+    Raises:
+        ThreeDimoError: Of any family; the output folder is then as it was before.
+    """
+    check_output(options.output, overwrite=options.overwrite)
+    with JobProgress() as progress, _some_server(server, progress) as (client, check_alive):
+        return make_shot(client, options, progress, check_alive)
+
+
+def make_shot(
+    client: Client, options: ShotOptions, progress: JobProgress, check_alive: CheckAlive | None = None
+) -> FinishedShot:
+    """Make a shot with a connected client. Inputs are checked here, before anything is sent.
+
+    Raises:
+        ThreeDimoError: Of any family; the output folder is then as it was before.
+    """
+    check_output(options.output, overwrite=options.overwrite)
+    model = _model_of(client)
+    shot = Shot.checked(
+        model,
+        num_frames=options.num_frames,
+        fps=options.fps,
+        num_inference_steps=options.num_inference_steps,
+        seed=options.seed,
+    )
+    reference_image = read_image(options.reference)
+    files = footage_files(options.drive, options.drive_fps)
+    sampling = Sampling(options.drive_start_s, shot.num_frames, shot.fps)
+    footage = probe_footage(files, fps=options.drive_fps)
+    check_covers(footage, sampling, name=str(options.drive[0]))
+    camera = None if options.camera_path is None else CameraPath.from_json(options.camera_path)
+    request, sources = build_request(options, shot, files, camera)
+
+    job_id = str(uuid.uuid4())
+    with written_folder(options.output) as folder:
+        body = None if camera is None else camera.to_bytes()
+        client.submit(job_id, request, sources, body, label=options.output.name)
+        result = wait_for_result(client, job_id, progress, check_alive)
+        fetch_result(client, result, folder, progress)
+        driving = read_footage(
+            files,
+            fps=options.drive_fps,
+            start_s=options.drive_start_s,
+            num_frames=shot.num_frames,
+            sample_fps=shot.fps,
+            size=(max(1, round(footage.width * CELL_HEIGHT_PX / footage.height)), CELL_HEIGHT_PX),
+        )
+        sheet = _sheet(folder, reference_image, driving, result.info, model)
+        write_png(folder / "contact_sheet.png", draw_contact_sheet(sheet))
+    return FinishedShot(options.output, result.info, model)
+
+
+def _sheet(
+    folder: Path, reference_image: np.ndarray, driving: np.ndarray, info: ResultInfo, model: ModelInfo
+) -> Sheet:
+    columns = chosen_frames(info.num_frames)
+    trained = "" if model.trained else " (not trained: the pictures mean nothing)"
+    return Sheet(
+        reference_image=reference_image,
+        driving_frames=driving[columns],
+        result_frames=np.stack([read_image(folder / "frames" / f"{index:05d}.png") for index in columns]),
+        times_s=tuple(index / info.fps for index in columns),
+        captions=(
+            f"camera: {info.text or '(no text)'}",
+            f"model: {info.model_id}{trained}",
+            f"seed: {info.seed}    {info.num_frames} frames of {info.width}x{info.height} at {info.fps:g} fps"
+            f"    {info.num_inference_steps} steps in {sum(info.seconds.values()):.1f} s",
+        ),
+    )
+
+
+def _model_of(client: Client) -> ModelInfo:
+    models = [] if client.capabilities is None else client.capabilities.models
+    if not models:
+        raise ServerUnreachable("the server has no model loaded", remedy="look at it with `threedimo doctor`")
+    return models[0]
+
+
+@contextmanager
+def _some_server(server: str | None, progress: JobProgress) -> Iterator[tuple[Client, CheckAlive | None]]:
+    if server is None:
+        try:
+            find_server()
+        except ServerUnreachable:
+            progress.note("no server is running: starting one for this shot")
+            with own_server(home_folder(), "embedded") as own, connected_client(own.connection) as client:
+                yield client, own.check_alive
+            return
+    with connected_client(partial(find_server, server)) as client:
+        yield client, None

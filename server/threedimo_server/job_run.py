@@ -1,0 +1,203 @@
+"""Talking to a server from a command: connect, follow one job to its end, cancel it on Ctrl-C."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from threedimo.errors import (
+    JobCancelled,
+    ServerUnreachable,
+    ThreeDimoError,
+    from_code,
+)
+from threedimo.wire.client import (
+    Accepted,
+    Client,
+    ClientEvent,
+    Connected,
+    ConnectionLost,
+    Event,
+    Fetched,
+    Fetching,
+    Progress,
+    Refused,
+    Result,
+    Uploading,
+)
+from threedimo.wire.connection import ConnectionInfo
+from threedimo.wire.messages import FINAL_STATES
+from threedimo_server.job_progress import JobProgress
+
+_CONNECT_LIMIT_S = 15.0
+_LOST_LIMIT_S = 60.0
+_CANCEL_LIMIT_S = 15.0
+_MIB = 1024 * 1024
+
+_Answer = TypeVar("_Answer", bound=ClientEvent)
+
+CheckAlive = Callable[[], None]
+"""Raises if the server is known to be gone for good."""
+
+
+@contextmanager
+def connected_client(connection: ConnectionInfo | Callable[[], ConnectionInfo]) -> Iterator[Client]:
+    """A client that the server has welcomed.
+
+    Raises:
+        ServerUnreachable: No answer within 15 seconds.
+        AccessRefused, VersionMismatch: The server refuses this client.
+    """
+    with Client(connection, "threedimo") as client:
+        for event in _events(client, _CONNECT_LIMIT_S):
+            if isinstance(event, Connected):
+                yield client
+                return
+            if isinstance(event, Refused):
+                raise event.error
+    raise ServerUnreachable(
+        f"the server does not answer within {_CONNECT_LIMIT_S:.0f} s",
+        remedy="look at it with `threedimo doctor`, or start one with `threedimo serve`",
+    )
+
+
+def wait_for_result(
+    client: Client, job_id: str, progress: JobProgress, check_alive: CheckAlive | None = None
+) -> Result:
+    """Follow a submitted job until it is done. Ctrl-C cancels it on the server first.
+
+    Raises:
+        JobCancelled: By Ctrl-C here, or by somebody else.
+        ServerUnreachable: The server is silent for a minute.
+        ThreeDimoError: The error with which the job was refused or failed.
+    """
+    try:
+        return _follow(client, job_id, progress, check_alive or (lambda: None))
+    except KeyboardInterrupt:
+        progress.note("cancelling the job; Ctrl-C again leaves at once")
+        stopped = _cancelled(client, job_id)
+        raise JobCancelled(
+            "interrupted; the job was cancelled"
+            if stopped
+            else "interrupted; the server has not confirmed the cancellation yet",
+            given=job_id,
+            remedy=None if stopped else f"check it with `threedimo jobs`, or `threedimo cancel {job_id}`",
+        ) from None
+
+
+def fetch_result(client: Client, result: Result, folder: Path, progress: JobProgress) -> None:
+    """Bring the files of a result into a new folder; their hashes are checked.
+
+    Raises:
+        ThreeDimoError: They cannot be read there or written here.
+    """
+    client.fetch(result.job_id, result, folder)
+    for event in _events(client, None):
+        if isinstance(event, Fetching):
+            progress.step("fetching", event.received // _MIB, event.total // _MIB)
+        elif isinstance(event, Fetched):
+            return
+        elif isinstance(event, Refused):
+            raise event.error
+
+
+def cancel(client: Client, job_id: str) -> str:
+    """Cancel a job and return the state in which it ends.
+
+    Raises:
+        UnknownJob: The server has no such job.
+        ServerUnreachable: No answer.
+    """
+    client.cancel(job_id)
+    client.subscribe(job_id)
+    for event in _events(client, _CANCEL_LIMIT_S):
+        if isinstance(event, Event) and event.job_id == job_id and event.state in FINAL_STATES:
+            return event.state
+        if isinstance(event, Refused):
+            raise event.error
+    raise ServerUnreachable(
+        f"the server has not confirmed the cancellation within {_CANCEL_LIMIT_S:.0f} s",
+        given=job_id,
+        remedy="look again with `threedimo jobs`",
+    )
+
+
+def first_answer(client: Client, kind: type[_Answer]) -> _Answer:
+    """The next event of this type.
+
+    Raises:
+        ServerUnreachable: None comes in time.
+        ThreeDimoError: What was asked is refused.
+    """
+    for event in _events(client, _CONNECT_LIMIT_S):
+        if isinstance(event, kind):
+            return event
+        if isinstance(event, Refused):
+            raise event.error
+    raise ServerUnreachable(
+        f"the server does not answer within {_CONNECT_LIMIT_S:.0f} s",
+        remedy="look at it with `threedimo doctor`",
+    )
+
+
+def _follow(client: Client, job_id: str, progress: JobProgress, check_alive: CheckAlive) -> Result:
+    lost_at_s: float | None = None
+    for event in _events(client, None, check_alive):
+        if isinstance(event, ConnectionLost):
+            progress.note(f"connection lost ({event.reason}); trying again")
+            lost_at_s = lost_at_s or time.monotonic()
+        elif isinstance(event, Connected):
+            lost_at_s = None
+        elif isinstance(event, Result) and event.job_id == job_id:
+            return event
+        else:
+            _show_or_raise(event, job_id, progress)
+        if lost_at_s is not None and time.monotonic() - lost_at_s > _LOST_LIMIT_S:
+            raise ServerUnreachable(
+                f"the server is silent for {_LOST_LIMIT_S:.0f} s",
+                given=f"job {job_id}",
+                remedy="if it still runs the job goes on: see `threedimo jobs`",
+            )
+    raise AssertionError("events without a time limit never end")
+
+
+def _show_or_raise(event: ClientEvent, job_id: str, progress: JobProgress) -> None:
+    match event:
+        case Refused(error=error):
+            raise error
+        case Uploading(sent=sent, total=total):
+            progress.step("uploading", sent // _MIB, total // _MIB)
+        case Accepted(position=position) if position > 0:
+            progress.note(f"queued behind {position} other job{'s' if position > 1 else ''}")
+        case Progress() if event.job_id == job_id:
+            progress.step(event.phase, event.step, event.num_steps, event.eta_s)
+        case Event(state="failed" | "cancelled") if event.job_id == job_id:
+            raise _end_of(event)
+        case _:
+            pass
+
+
+def _end_of(event: Event) -> ThreeDimoError:
+    if event.state == "cancelled":
+        return JobCancelled("the job was cancelled", given=event.job_id)
+    return from_code(event.error_code, event.error_message)
+
+
+def _cancelled(client: Client, job_id: str) -> bool:
+    try:
+        return cancel(client, job_id) == "cancelled"
+    except ThreeDimoError:
+        return False
+
+
+def _events(
+    client: Client, limit_s: float | None, check_alive: CheckAlive = lambda: None
+) -> Iterator[ClientEvent]:
+    deadline = None if limit_s is None else time.monotonic() + limit_s
+    while deadline is None or time.monotonic() < deadline:
+        yield from client.pump()
+        check_alive()
+        client.wait(0.2)

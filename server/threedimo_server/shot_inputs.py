@@ -1,0 +1,141 @@
+"""What a shot is made from, as a person names it on the command line, and the request that it becomes."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from threedimo.camera import CameraPath, describe
+from threedimo.errors import InvalidRequest, UnreadableMedia
+from threedimo.shot import Shot
+from threedimo.wire.client import make_asset
+from threedimo.wire.messages import Asset, CameraTrack, Footage, GenerateRequest
+
+PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"})
+
+
+@dataclass(frozen=True)
+class ShotOptions:
+    """What a person asks for; None means the model's own default.
+
+    Attributes:
+        reference: Picture of the person.
+        drive: One video, one folder of pictures, or pictures in order.
+        output: Folder to write.
+        drive_fps: Frame rate of pictures in `drive`; None for a video.
+        drive_start_s: Seconds into the footage at which the shot starts.
+        camera_path: File of a camera path, see `threedimo.camera`.
+        text: The camera in words; None describes the camera path.
+        num_frames: Frames to make.
+        fps: Frames per second to make.
+        num_inference_steps: Denoising steps.
+        seed: Equal seeds repeat.
+        overwrite: Replace an earlier result in `output`.
+    """
+
+    reference: Path
+    drive: tuple[Path, ...]
+    output: Path
+    drive_fps: float | None = None
+    drive_start_s: float = 0.0
+    camera_path: Path | None = None
+    text: str | None = None
+    num_frames: int | None = None
+    fps: float | None = None
+    num_inference_steps: int | None = None
+    seed: int = 0
+    overwrite: bool = False
+
+
+def footage_files(drive: tuple[Path, ...], drive_fps: float | None) -> list[Path]:
+    """The files of driving footage: a video, the pictures of a folder in natural order, or what was listed.
+
+    Raises:
+        UnreadableMedia: The folder holds no pictures, or other files too.
+        InvalidRequest: Pictures without a rate, or a video with one.
+    """
+    files = list(drive)
+    if len(files) == 1 and files[0].is_dir():
+        files = _pictures_in(files[0])
+    are_pictures = files[0].suffix.lower() in PICTURE_SUFFIXES
+    if are_pictures and drive_fps is None:
+        raise InvalidRequest(
+            "pictures have no frame rate of their own",
+            given=f"{len(files)} pictures",
+            remedy="say how fast they play, for example --drive-fps 24",
+        )
+    if not are_pictures and drive_fps is not None:
+        raise InvalidRequest(
+            "a video has its own frame rate",
+            given=f"--drive-fps {drive_fps:g}",
+            remedy="leave --drive-fps out",
+        )
+    return files
+
+
+def _pictures_in(folder: Path) -> list[Path]:
+    entries = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
+    others = sorted(entry.name for entry in entries if entry.suffix.lower() not in PICTURE_SUFFIXES)
+    if others or not entries:
+        raise UnreadableMedia(
+            "a folder of driving footage must hold its pictures and nothing else",
+            given=f"{folder}: {', '.join(others[:3]) if others else 'it is empty'}",
+            allowed=f"files ending in {', '.join(sorted(PICTURE_SUFFIXES))}",
+            remedy="list the pictures themselves after --drive",
+        )
+    # As people count: frame_2 before frame_10.
+    return sorted(
+        entries, key=lambda entry: [int(part) if part.isdigit() else part for part in _parts(entry)]
+    )
+
+
+def _parts(entry: Path) -> list[str]:
+    return re.split(r"(\d+)", entry.name)
+
+
+def build_request(
+    options: ShotOptions, shot: Shot, files: list[Path], camera: CameraPath | None
+) -> tuple[GenerateRequest, dict[str, Path]]:
+    """The request for a shot, and the file of each asset hash.
+
+    Raises:
+        InvalidCameraPath: The camera path ends before the shot does.
+        MediaError: A file cannot be read.
+    """
+    reference, *footage = [make_asset(path, path.name) for path in (options.reference, *files)]
+    sources = {
+        asset.hash: path
+        for asset, path in zip([reference, *footage], [options.reference, *files], strict=True)
+    }
+    return _describe_request(options, shot, reference, footage, camera), sources
+
+
+def _describe_request(
+    options: ShotOptions, shot: Shot, reference: Asset, footage: list[Asset], camera: CameraPath | None
+) -> GenerateRequest:
+    text, track = options.text or "", None
+    if camera is not None:
+        # Read at the shot's times: refuses a path that ends too early, and describes what will be seen.
+        seen = camera.resampled(shot.num_frames, shot.fps)
+        text = describe(seen) if options.text is None else options.text
+        track = CameraTrack(
+            num_frames=camera.num_frames,
+            fps=camera.fps,
+            width=camera.width,
+            height=camera.height,
+            has_subject=camera.subject_position is not None,
+        )
+    return GenerateRequest(
+        reference_image=reference,
+        driving_footage=Footage(files=footage, fps=options.drive_fps, start_s=options.drive_start_s),
+        text=text,
+        camera=track,
+        num_frames=shot.num_frames,
+        fps=shot.fps,
+        width=shot.width,
+        height=shot.height,
+        seed=shot.seed,
+        num_inference_steps=shot.num_inference_steps,
+        previews=False,
+    )
