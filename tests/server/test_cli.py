@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from threedimo_server.cli import EPILOG, build_parser
 
 from threedimo.errors import ThreeDimoError
 from threedimo.version import VERSION
+from threedimo_server.cli import EPILOG, build_parser
 
 HEAVY = ("torch", "diffusers", "transformers", "av", "PIL", "zmq", "numpy", "tqdm", "msgspec")
 COMMANDS = ("demo", "generate", "serve", "jobs", "cancel", "doctor")

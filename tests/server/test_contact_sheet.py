@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from threedimo_server.contact_sheet import CELL_HEIGHT_PX, Sheet, chosen_frames, draw_contact_sheet
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)

@@ -1,7 +1,7 @@
 import pytest
-from threedimo_server.output_folder import check_output, written_folder
 
 from threedimo.errors import UnwritableFolder
+from threedimo_server.output_folder import check_output, written_folder
 
 
 def make_result(folder, facts="{}"):

@@ -3,12 +3,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from threedimo_server.shot_inputs import ShotOptions, build_request, footage_files
 
 from threedimo.camera import MOVES, View, describe
 from threedimo.errors import InvalidCameraPath, InvalidRequest, UnreadableMedia
 from threedimo.media import write_png, write_video
 from threedimo.shot import Shot
+from threedimo_server.shot_inputs import ShotOptions, build_request, footage_files
 
 SHOT = Shot(
     num_frames=9,
