@@ -6,6 +6,7 @@ with mode 0600, in one step, and its token never shows in a `repr`.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import secrets
@@ -180,7 +181,8 @@ def write_connection(path: Path, info: ConnectionInfo) -> None:
             os.fsync(stream.fileno())
         partial.replace(path)
     except OSError as error:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink()
         raise UnwritableFolder(
             f"the connection file cannot be written: {error.strerror}",
             given=path,
