@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""3DiMo for Blender: a character performs the motion of footage, seen by the scene's own camera."""
+
+from . import operators, panels, preferences, properties, runtime
+
+# The heartbeat starts last and stops first: a tick needs everything else.
+_ROOMS = (preferences, properties, operators, panels, runtime)
+
+
+def register() -> None:
+    """Add everything to Blender."""
+    for room in _ROOMS:
+        room.register()
+
+
+def unregister() -> None:
+    """Take everything off again."""
+    for room in reversed(_ROOMS):
+        room.unregister()

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The sidebar tab. Drawing only: nothing here changes anything or asks the server."""
+
+from pathlib import Path
+
+import bpy
+
+from threedimo.errors import ThreeDimoError
+
+from . import operators, runtime, shots
+from .properties import ThreeDimoJobRecord
+from .sequence import is_picture
+from .session import Job, Session
+
+_WORDS_PER_LINE_PX = 7.0
+_REMEDY = "What to do: "
+
+
+def explain(layout: bpy.types.UILayout, message: str, width_px: float) -> None:
+    """Show an error as what is wrong and what to do, in lines that fit the sidebar."""
+    problem, _, remedy = message.partition(_REMEDY)
+    column = layout.column(align=True)
+    for text, icon in ((problem, "ERROR"), (remedy, "INFO")):
+        for index, line in enumerate(_wrapped(text.strip(), width_px)):
+            column.label(text=line, icon=icon if index == 0 else "BLANK1")
+
+
+def _wrapped(text: str, width_px: float) -> list[str]:
+    most = max(20, int(width_px / _WORDS_PER_LINE_PX) - 4)
+    lines: list[str] = []
+    for word in text.split():
+        if lines and len(lines[-1]) + 1 + len(word) <= most:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    return lines
+
+
+class _Tab:
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+    bl_category = "3DiMo"
+
+
+class THREEDIMO_PT_shot(_Tab, bpy.types.Panel):
+    """Three inputs and one button."""
+
+    bl_idname = "THREEDIMO_PT_shot"
+    bl_label = "3DiMo"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """Draw the shot and its jobs."""
+        layout = self.layout
+        settings = context.scene.threedimo
+        width_px = context.region.width / context.preferences.system.ui_scale
+        session = runtime.current_session()
+        column = layout.column()
+        column.use_property_split = True
+        column.use_property_decorate = False
+        column.prop(settings, "reference_image")
+        column.prop(settings, "driving_footage")
+        if is_picture(Path(settings.driving_footage)):
+            column.prop(settings, "driving_fps")
+        column.prop(settings, "camera", text="Camera")
+        self._draw_text(layout, settings, width_px)
+        self._draw_length(layout, context.scene, session, width_px)
+        row = layout.row()
+        row.scale_y = 1.4
+        row.enabled = session is not None and session.connected
+        row.operator("threedimo.generate", icon="RENDER_ANIMATION")
+        for record in reversed(settings.jobs):
+            _draw_job(layout, record, session, width_px)
+
+    def _draw_text(self, layout: bpy.types.UILayout, settings, width_px: float) -> None:
+        box = layout.box()
+        row = box.row()
+        row.prop(settings, "use_custom_text")
+        row.operator("threedimo.read_camera", text="", icon="FILE_REFRESH")
+        if settings.use_custom_text:
+            box.prop(settings, "camera_text", text="")
+            return
+        column = box.column(align=True)
+        for line in _wrapped(settings.camera_text or "Read the camera to see its text.", width_px):
+            column.label(text=line)
+
+    def _draw_length(
+        self, layout: bpy.types.UILayout, scene: bpy.types.Scene, session: Session | None, width_px: float
+    ) -> None:
+        if session is None or session.capabilities is None or not session.connected:
+            problem = session.problem if session is not None else None
+            explain(layout, str(problem) if problem else "Looking for the server...", width_px)
+            layout.operator("threedimo.connect", icon="LINKED")
+            return
+        try:
+            sentence = shots.plan_shot(scene, session.capabilities).sentence()
+        except ThreeDimoError as error:
+            explain(layout, str(error), width_px)
+            return
+        column = layout.column(align=True)
+        for index, line in enumerate(_wrapped(sentence, width_px)):
+            column.label(text=line, icon="TIME" if index == 0 else "BLANK1")
+
+
+def _draw_job(
+    layout: bpy.types.UILayout, record: ThreeDimoJobRecord, session: Session | None, width_px: float
+) -> None:
+    job: Job | None = session.jobs.get(record.job_id) if session is not None else None
+    box = layout.box()
+    row = box.row()
+    row.label(text=record.label, icon="CHECKMARK" if record.placed else "RENDER_RESULT")
+    if job is not None and not job.ended:
+        row.operator(operators.THREEDIMO_OT_cancel.bl_idname, text="", icon="CANCEL").job_id = record.job_id
+        box.progress(factor=job.fraction, text=job.sentence(), type="BAR")
+        return
+    row.operator(operators.THREEDIMO_OT_remove.bl_idname, text="", icon="X").job_id = record.job_id
+    if record.message:
+        explain(box, record.message, width_px)
+    elif not record.placed:
+        box.label(text=record.state)
+    if not record.placed:
+        box.operator(operators.THREEDIMO_OT_reattach.bl_idname, icon="FILE_REFRESH")
+
+
+class THREEDIMO_PT_details(_Tab, bpy.types.Panel):
+    """What most shots leave as it is."""
+
+    bl_idname = "THREEDIMO_PT_details"
+    bl_label = "Details"
+    bl_parent_id = "THREEDIMO_PT_shot"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """Draw subject, start and seed, and what the server's model is."""
+        layout = self.layout
+        settings = context.scene.threedimo
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        layout.prop(settings, "subject")
+        layout.prop(settings, "driving_start_s")
+        layout.prop(settings, "seed")
+        session = runtime.current_session()
+        if session is not None and session.capabilities is not None:
+            model = session.capabilities.models[0]
+            layout.label(text=f"Model: {model.id}, {model.width} x {model.height}")
+
+
+CLASSES = (THREEDIMO_PT_shot, THREEDIMO_PT_details)
+
+
+def register() -> None:
+    """Add the tab."""
+    for cls in CLASSES:
+        bpy.utils.register_class(cls)
+
+
+def unregister() -> None:
+    """Remove the tab."""
+    for cls in reversed(CLASSES):
+        bpy.utils.unregister_class(cls)

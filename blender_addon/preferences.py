@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Preferences of the add-on: where the server is, and where frames go."""
+
+from pathlib import Path
+
+import bpy
+from bpy.props import StringProperty
+
+from threedimo.errors import AccessRefused
+from threedimo.wire.connection import ConnectionInfo, find_server
+
+_LOOPBACK = ("ipc://", "tcp://127.", "tcp://localhost:", "tcp://[::1]:")
+
+
+class ThreeDimoPreferences(bpy.types.AddonPreferences):
+    """Preferences of the add-on."""
+
+    bl_idname = __package__
+
+    server: StringProperty(
+        name="Server",
+        description=(
+            "Empty for your own server on this machine; else tcp://host:port as the server printed it, "
+            "or the path of a connection file"
+        ),
+    )
+    token: StringProperty(
+        name="Token", description="Secret of a server that is given by its address", subtype="PASSWORD"
+    )
+    output_folder: StringProperty(
+        name="Output folder",
+        description=(
+            "Where frames are kept. Empty means the folder threedimo beside the .blend, "
+            "or the extension's own folder while the file is unsaved"
+        ),
+        subtype="DIR_PATH",
+    )
+
+    def draw(self, _context: bpy.types.Context) -> None:
+        """Draw the preferences."""
+        layout = self.layout
+        layout.use_property_split = True
+        layout.prop(self, "server")
+        if "://" in self.server:
+            layout.prop(self, "token")
+        layout.prop(self, "output_folder")
+
+
+def _preferences() -> ThreeDimoPreferences:
+    return bpy.context.preferences.addons[__package__].preferences
+
+
+def server_connection() -> ConnectionInfo:
+    """Where the server is, as the preferences say.
+
+    Raises:
+        AccessRefused: It is on another machine, and Blender is set to work offline.
+        ThreeDimoError: As `find_server`.
+    """
+    preferences = _preferences()
+    connection = find_server(preferences.server.strip(), preferences.token)
+    if not bpy.app.online_access and not connection.control.startswith(_LOOPBACK):
+        raise AccessRefused(
+            "the server is on another machine, and Blender may not go online",
+            given=connection.control,
+            remedy="allow online access in Preferences > System > Network",
+        )
+    return connection
+
+
+def job_folder(job_id: str) -> Path:
+    """Where the files of a new job go."""
+    chosen = _preferences().output_folder
+    if chosen:
+        return Path(bpy.path.abspath(chosen)) / job_id
+    if bpy.data.is_saved:
+        return Path(bpy.data.filepath).parent / "threedimo" / job_id
+    return Path(bpy.utils.extension_path_user(__package__, path="results", create=True)) / job_id
+
+
+def register() -> None:
+    """Add the preferences."""
+    bpy.utils.register_class(ThreeDimoPreferences)
+
+
+def unregister() -> None:
+    """Remove the preferences."""
+    bpy.utils.unregister_class(ThreeDimoPreferences)

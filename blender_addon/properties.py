@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a scene remembers: the inputs of its shot, and its jobs, so that they are found again after a restart.
+
+Blender reads these annotations as they stand: no `from __future__ import annotations` here.
+"""
+
+import bpy
+from bpy.props import (
+    BoolProperty,
+    CollectionProperty,
+    FloatProperty,
+    IntProperty,
+    PointerProperty,
+    StringProperty,
+)
+
+
+def _is_camera(_settings: bpy.types.PropertyGroup, candidate: bpy.types.Object) -> bool:
+    return candidate.type == "CAMERA"
+
+
+class ThreeDimoJobRecord(bpy.types.PropertyGroup):
+    """A job of this scene: enough to ask the server for it again, and to place its frames."""
+
+    job_id: StringProperty()
+    label: StringProperty()
+    folder: StringProperty(
+        description="Where its files are; // is the folder of the .blend", subtype="DIR_PATH"
+    )
+    state: StringProperty()
+    message: StringProperty(description="Why it failed")
+    seq: IntProperty(description="The last event of the server that was seen")
+    frame_start: IntProperty()
+    num_scene_frames: IntProperty(min=1, default=1)
+    scene_fps: FloatProperty(min=0.0001, default=24.0)
+    num_frames: IntProperty(min=1, default=1)
+    camera: PointerProperty(type=bpy.types.Object)
+    plane: PointerProperty(type=bpy.types.Object)
+    placed: BoolProperty(description="The frames were put into the scene once")
+
+
+class ThreeDimoSettings(bpy.types.PropertyGroup):
+    """The shot of a scene."""
+
+    reference_image: StringProperty(
+        name="Reference",
+        description="Picture of the character, as it shall look in the first frame",
+        subtype="FILE_PATH",
+    )
+    driving_footage: StringProperty(
+        name="Driving",
+        description="Footage of the motion: a video, or the first picture of a numbered sequence",
+        subtype="FILE_PATH",
+    )
+    driving_fps: FloatProperty(
+        name="Sequence fps",
+        description="Frames per second of a picture sequence",
+        default=24.0,
+        min=1.0,
+        max=1000.0,
+    )
+    driving_start_s: FloatProperty(
+        name="Start",
+        description="Where in the footage the motion begins",
+        default=0.0,
+        min=0.0,
+        max=86400.0,
+        unit="TIME_ABSOLUTE",
+    )
+    camera: PointerProperty(
+        name="Camera",
+        description="The camera to match; empty means the scene's own, or the one that a marker binds",
+        type=bpy.types.Object,
+        poll=_is_camera,
+    )
+    subject: PointerProperty(
+        name="Subject",
+        description=(
+            "The object that stands for the person: the middle of its bounds and its -Y axis are position "
+            "and facing. Empty means a point on the camera's axis, as far away as the 3D cursor, facing the "
+            "camera"
+        ),
+        type=bpy.types.Object,
+    )
+    camera_text: StringProperty(
+        name="Text",
+        description="What the camera sees and does, in words that the model was trained with",
+        maxlen=2000,
+    )
+    use_custom_text: BoolProperty(
+        name="Custom text",
+        description="Send the text as written here instead of reading the camera",
+        default=False,
+    )
+    seed: IntProperty(name="Seed", description="The same seed gives the same frames", default=0, min=0)
+    jobs: CollectionProperty(type=ThreeDimoJobRecord)
+
+
+CLASSES = (ThreeDimoJobRecord, ThreeDimoSettings)
+
+
+def register() -> None:
+    """Give every scene its settings."""
+    for cls in CLASSES:
+        bpy.utils.register_class(cls)
+    bpy.types.Scene.threedimo = PointerProperty(type=ThreeDimoSettings)
+
+
+def unregister() -> None:
+    """Take the settings off; what they hold stays in the file."""
+    del bpy.types.Scene.threedimo
+    for cls in reversed(CLASSES):
+        bpy.utils.unregister_class(cls)

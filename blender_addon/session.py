@@ -1,0 +1,430 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The conversation with the server: one wire client, the table of jobs, and `pump()`. No bpy here.
+
+Blender's timer, the blocking form of the operators and the tests all call the same `pump()`. It never waits:
+what takes long (hashing footage, laying out frames) runs in one thread that touches neither Blender nor the
+socket.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from threedimo.errors import (
+    InvalidRequest,
+    JobCancelled,
+    JobFailed,
+    ServerUnreachable,
+    ThreeDimoError,
+    UnwritableFolder,
+    from_code,
+)
+from threedimo.wire.assets import make_asset
+from threedimo.wire.client import Client
+from threedimo.wire.client_events import (
+    ClientEvent,
+    Connected,
+    ConnectionLost,
+    Fetched,
+    Fetching,
+    PreviewImage,
+    Refused,
+    Uploading,
+)
+from threedimo.wire.messages import (
+    Accepted,
+    CameraTrack,
+    Event,
+    Footage,
+    GenerateRequest,
+    Jobs,
+    Progress,
+    Result,
+)
+
+from .sequence import spread_frames
+from .timeline import FrameMapping
+
+if TYPE_CHECKING:
+    from threedimo.camera import CameraPath
+    from threedimo.wire.connection import ConnectionInfo
+    from threedimo.wire.messages import Capabilities
+
+log = logging.getLogger(__name__)
+
+CLIENT_NAME = "blender"
+RESULT_FOLDER = "result"
+PLANE_FOLDER = "plane"
+
+JobState = Literal[
+    "preparing",
+    "sending",
+    "queued",
+    "running",
+    "publishing",
+    "done",
+    "fetching",
+    "ready",
+    "failed",
+    "cancelled",
+]
+_JobEvent = Refused | Uploading | Accepted | Event | Progress | PreviewImage | Result | Fetching | Fetched
+
+END_STATES: frozenset[str] = frozenset({"ready", "failed", "cancelled"})
+
+
+@dataclass(frozen=True)
+class Order:
+    """A shot as it stood when Generate was pressed.
+
+    Attributes:
+        reference_image: Picture of the character.
+        driving_files: One video, or the pictures of a sequence in order.
+        driving_fps: Frames per second of a sequence; None for a video.
+        driving_start_s: Where in the footage the motion begins.
+        text: What the camera sees and does, in words.
+        camera_path: The same, exactly; one pose per scene frame.
+        seed: The same seed gives the same frames.
+    """
+
+    reference_image: Path
+    driving_files: tuple[Path, ...]
+    driving_fps: float | None
+    driving_start_s: float
+    text: str
+    camera_path: CameraPath
+    seed: int
+
+
+@dataclass
+class Job:
+    """A job as this Blender knows it.
+
+    Attributes:
+        folder: The job's files: `result/` as the server made it, `plane/` one file per scene frame.
+        seq: The last durable event seen; the place to catch up from.
+        phase: What the worker does now, with `step` of `num_steps`; empty while nothing runs.
+        eta_s: Seconds to the end, or None while unknown.
+        moved, total: Bytes sent or received, while sending or fetching.
+        error: Why the job failed.
+    """
+
+    job_id: str
+    label: str
+    folder: Path
+    mapping: FrameMapping
+    state: JobState
+    seq: int = 0
+    phase: str = ""
+    step: int = 0
+    num_steps: int = 0
+    eta_s: float | None = None
+    moved: int = 0
+    total: int = 0
+    error: ThreeDimoError | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will happen."""
+        return self.state in END_STATES
+
+    @property
+    def frames_folder(self) -> Path:
+        """The frames as the server made them."""
+        return self.folder / RESULT_FOLDER / "frames"
+
+    @property
+    def plane_folder(self) -> Path:
+        """One frame per scene frame of the shot."""
+        return self.folder / PLANE_FOLDER
+
+    @property
+    def fraction(self) -> float:
+        """How much of what goes on now is done, from 0 to 1."""
+        if self.state in ("sending", "fetching"):
+            return self.moved / self.total if self.total else 0.0
+        if self.state == "running":
+            return self.step / self.num_steps if self.num_steps else 0.0
+        return 1.0 if self.state in ("publishing", "done", "ready") else 0.0
+
+    def sentence(self) -> str:
+        """What goes on, in a few words: "denoising 3/10, about 12 s left"."""
+        if self.state in ("sending", "fetching") and self.total:
+            return f"{self.state} {self.moved / 1e6:.1f} of {self.total / 1e6:.1f} MB"
+        if self.state != "running" or not self.phase:
+            return self.state
+        left = "" if self.eta_s is None else f", about {self.eta_s:.0f} s left"
+        return f"{self.phase} {self.step}/{self.num_steps}{left}"
+
+
+@dataclass
+class _Work:
+    """Something that the thread does for a job, and what to do with the outcome."""
+
+    job_id: str
+    future: Future[object]
+    then: Callable[[Job, object], None] = field(repr=False)
+
+
+class Session:
+    """One Blender's conversation with one server. Used from Blender's main thread only.
+
+    Args:
+        find_server: Says where the server is; asked anew before every attempt to connect.
+    """
+
+    def __init__(self, find_server: Callable[[], ConnectionInfo]):
+        self.jobs: dict[str, Job] = {}
+        self.problem: ThreeDimoError | None = None
+        self._find_server = find_server
+        self._client = Client(find_server, CLIENT_NAME)
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="threedimo-files")
+        self._works: list[_Work] = []
+        self._changed: set[str] = set()
+
+    @property
+    def connected(self) -> bool:
+        """Whether the server answers now."""
+        return self._client.connected
+
+    @property
+    def capabilities(self) -> Capabilities | None:
+        """What the server can do; None before it answered."""
+        return self._client.capabilities
+
+    @property
+    def busy(self) -> bool:
+        """Whether a job goes on, so that `pump` should be called often."""
+        return any(not job.ended for job in self.jobs.values())
+
+    def reconnect(self) -> None:
+        """Begin anew with the connection: look for the server again, and follow the jobs that go on there."""
+        self._client.close()
+        self._client = Client(self._find_server, CLIENT_NAME)
+        self.problem = None
+        for job in self.jobs.values():
+            if job.state == "sending":
+                self._end(
+                    job, "failed", ServerUnreachable("the connection ended", remedy="generate the shot again")
+                )
+            elif not job.ended and job.state != "preparing":
+                self._client.subscribe(job.job_id, job.seq)
+
+    def start(self, job_id: str, label: str, folder: Path, mapping: FrameMapping, order: Order) -> Job:
+        """Take on a shot. Its files are read, sent and submitted by the following pumps.
+
+        Raises:
+            ServerUnreachable: There is no connection.
+        """
+        if not self.connected:
+            raise self.problem or ServerUnreachable(
+                "the server has not answered yet", remedy="wait a moment, or press Connect"
+            )
+        job = Job(job_id, label, folder, mapping, state="preparing")
+        self._track(job)
+        self._work(job, lambda: _build_request(order, mapping), self._submit)
+        return job
+
+    def attach(self, job_id: str, label: str, folder: Path, mapping: FrameMapping, seq: int) -> Job:
+        """Take up an earlier session's job: from its files if they are here, else from the server."""
+        job = Job(job_id, label, folder, mapping, state="queued", seq=seq)
+        self._track(job)
+        if job.frames_folder.is_dir():
+            self._lay_out(job)
+        else:
+            self._client.subscribe(job_id, seq)
+        return job
+
+    def cancel(self, job_id: str) -> None:
+        """Ask the server to stop a job; one that was not submitted yet is dropped here."""
+        job = self.jobs[job_id]
+        if job.state == "preparing":
+            self._end(job, "cancelled")
+        elif not job.ended:
+            self._client.cancel(job_id)
+
+    def forget(self, job_id: str) -> None:
+        """Stop following a job. What the server does with it is not changed."""
+        self.jobs.pop(job_id, None)
+
+    def pump(self) -> list[Job]:
+        """Do what can be done without waiting, and return the jobs that changed."""
+        for work in [work for work in self._works if work.future.done()]:
+            self._works.remove(work)
+            self._finish(work)
+        for event in self._client.pump():
+            self._take(event)
+        changed = [self.jobs[job_id] for job_id in self._changed if job_id in self.jobs]
+        self._changed.clear()
+        return changed
+
+    def close(self) -> None:
+        """End the thread and the connection. Jobs go on at the server."""
+        self._thread.shutdown(wait=True, cancel_futures=True)
+        self._client.close()
+
+    def _track(self, job: Job) -> None:
+        self.jobs[job.job_id] = job
+        self._changed.add(job.job_id)
+
+    def _work(self, job: Job, call: Callable[[], object], then: Callable[[Job, object], None]) -> None:
+        self._works.append(_Work(job.job_id, self._thread.submit(call), then))
+
+    def _finish(self, work: _Work) -> None:
+        job = self.jobs.get(work.job_id)
+        if job is None or job.ended:
+            return
+        try:
+            work.then(job, work.future.result())
+        except ThreeDimoError as error:
+            self._end(job, "failed", error)
+        except Exception as error:
+            log.exception("job %s: a file could not be handled", job.job_id)
+            self._end(
+                job,
+                "failed",
+                JobFailed(f"unexpected: {error!r}", remedy="see Blender's console and report it"),
+            )
+
+    def _submit(self, job: Job, built: object) -> None:
+        assert isinstance(built, _Built)
+        self._client.submit(job.job_id, built.request, built.files, built.camera, job.label)
+        job.state = "sending"
+        self._changed.add(job.job_id)
+
+    def _lay_out(self, job: Job) -> None:
+        job.state = "fetching"
+        shown = job.mapping.result_frames()
+        self._work(job, lambda: spread_frames(job.frames_folder, job.plane_folder, shown), self._ready)
+
+    def _ready(self, job: Job, _: object) -> None:
+        self._end(job, "ready")
+
+    def _end(self, job: Job, state: JobState, error: ThreeDimoError | None = None) -> None:
+        job.state = state
+        job.error = error
+        self._changed.add(job.job_id)
+
+    def _take(self, event: ClientEvent) -> None:
+        match event:
+            case Connected():
+                self.problem = None
+            case ConnectionLost():
+                self.problem = ServerUnreachable(event.reason)
+            case Refused(job_id=None):
+                self.problem = event.error
+            case Jobs():
+                pass
+            case _:
+                job = self.jobs.get(event.job_id or "")
+                if job is not None and not job.ended:
+                    self._changed.add(job.job_id)
+                    self._advance(job, event)
+
+    def _advance(self, job: Job, event: _JobEvent) -> None:
+        match event:
+            case Refused():
+                self._refused(job, event)
+            case Uploading():
+                job.state, job.moved, job.total = "sending", event.sent, event.total
+            case Accepted():
+                job.state, job.seq = "queued", max(job.seq, event.seq)
+            case Event():
+                self._reach(job, event)
+            case Progress():
+                job.state, job.phase, job.step, job.num_steps = (
+                    "running",
+                    event.phase,
+                    event.step,
+                    event.num_steps,
+                )
+                job.eta_s = event.eta_s
+            case Result():
+                self._fetch(job, event)
+            case Fetching():
+                job.state, job.moved, job.total = "fetching", event.received, event.total
+            case Fetched():
+                self._lay_out(job)
+            case PreviewImage():
+                pass  # not asked for
+
+    def _refused(self, job: Job, event: Refused) -> None:
+        if event.request == "cancel":
+            # The job ended in the meantime, or is unknown; its own events say which.
+            log.info("job %s: %s", job.job_id, event.error)
+            return
+        self._end(job, "failed", event.error)
+
+    def _reach(self, job: Job, event: Event) -> None:
+        job.seq = max(job.seq, event.seq)
+        if event.state == "failed":
+            self._end(job, "failed", from_code(event.error_code, event.error_message))
+        elif event.state == "cancelled":
+            self._end(job, "cancelled", JobCancelled("the job was cancelled"))
+        else:
+            job.state, job.phase = event.state, ""
+
+    def _fetch(self, job: Job, result: Result) -> None:
+        if job.frames_folder.is_dir():
+            return  # told again after a reconnection
+        if result.info.num_frames != job.mapping.num_frames:
+            self._end(
+                job,
+                "failed",
+                InvalidRequest(
+                    "the result has another length than the shot asked for",
+                    given=f"{result.info.num_frames} frames",
+                    allowed=f"{job.mapping.num_frames}",
+                    remedy="generate the shot again",
+                ),
+            )
+            return
+        try:
+            job.folder.mkdir(parents=True, exist_ok=True)
+            self._client.fetch(job.job_id, result, job.folder / RESULT_FOLDER)
+        except ThreeDimoError as error:
+            self._end(job, "failed", error)
+        except OSError as error:
+            self._end(job, "failed", UnwritableFolder(f"cannot be made: {error.strerror}", given=job.folder))
+        else:
+            job.state = "fetching"
+
+
+@dataclass(frozen=True)
+class _Built:
+    """What `Client.submit` takes."""
+
+    request: GenerateRequest
+    files: dict[str, Path | bytes]
+    camera: bytes
+
+
+def _build_request(order: Order, mapping: FrameMapping) -> _Built:
+    """Read and name the files, and write the camera down. Runs in the thread."""
+    reference = make_asset(order.reference_image, order.reference_image.name)
+    driving = [make_asset(path, path.name) for path in order.driving_files]
+    path = order.camera_path
+    request = GenerateRequest(
+        reference_image=reference,
+        driving_footage=Footage(files=driving, fps=order.driving_fps, start_s=order.driving_start_s),
+        text=order.text,
+        camera=CameraTrack(
+            num_frames=path.num_frames,
+            fps=path.fps,
+            width=path.width,
+            height=path.height,
+            has_subject=path.subject_position is not None,
+        ),
+        num_frames=mapping.num_frames,
+        fps=mapping.fps,
+        seed=order.seed,
+        previews=False,
+    )
+    files: dict[str, Path | bytes] = {reference.hash: order.reference_image}
+    files |= {asset.hash: file for asset, file in zip(driving, order.driving_files, strict=True)}
+    return _Built(request, files, path.to_bytes())

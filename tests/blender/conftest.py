@@ -1,0 +1,143 @@
+"""Inside Blender's Python: a fresh user folder, the extension installed from the zip, an empty scene a test.
+
+Nothing of the repository is imported: the tests see what a user's Blender sees. Without the module `bpy` this
+folder has no tests.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import runpy
+import shutil
+import struct
+import sys
+import tempfile
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+REPOSITORY = "user_default"
+MODULE = f"bl_ext.{REPOSITORY}.threedimo"
+
+if importlib.util.find_spec("bpy") is None:
+    collect_ignore_glob = ["test_*.py"]
+else:
+    # `python -m pytest` puts the repository first, where it would hide the library inside the zip.
+    sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != ROOT]
+
+
+@pytest.fixture(scope="session")
+def extension_zip() -> Path:
+    """The built zip."""
+    version = runpy.run_path(str(ROOT / "threedimo" / "version.py"))["VERSION"]
+    path = ROOT / "dist" / f"threedimo-{version}.zip"
+    assert path.is_file(), f"{path} is not there: make extension builds it"
+    return path
+
+
+@pytest.fixture(scope="session")
+def blender() -> Iterator[Any]:
+    """The module bpy, with an empty folder in place of the user's own, which Blender reads once, at start."""
+    folder = tempfile.mkdtemp(prefix="threedimo-blender-")
+    os.environ["BLENDER_USER_RESOURCES"] = folder
+    # A server that happens to run here is not this test's.
+    os.environ["THREEDIMO_HOME"] = str(Path(folder) / "home")
+    yield importlib.import_module("bpy")
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def installed(blender: Any, extension_zip: Path) -> ModuleType:
+    """The add-on, installed from the zip and enabled by Blender's own operator."""
+    blender.ops.extensions.package_install_files(
+        filepath=str(extension_zip), repo=REPOSITORY, enable_on_install=True
+    )
+    return importlib.import_module(MODULE)
+
+
+@pytest.fixture
+def addon(installed: ModuleType) -> Callable[[str], ModuleType]:
+    """Give a module of the installed add-on by its name."""
+    return lambda name: importlib.import_module(f"{installed.__name__}.{name}")
+
+
+@pytest.fixture
+def scene(blender: Any, installed: ModuleType) -> Any:
+    """The scene of a new, empty file, with pictures of 16x16."""
+    blender.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
+    scene = blender.context.scene
+    scene.view_settings.view_transform = "Standard"
+    scene.render.resolution_x = scene.render.resolution_y = 16
+    return scene
+
+
+@pytest.fixture
+def add_camera(blender: Any, scene: Any) -> Callable[..., Any]:
+    """Add a camera to the scene and make it the scene's own."""
+
+    def add(name: str = "Camera", **lens: Any) -> Any:
+        data = blender.data.cameras.new(name)
+        for key, value in lens.items():
+            setattr(data, key, value)
+        camera = blender.data.objects.new(name, data)
+        scene.collection.objects.link(camera)
+        scene.camera = camera
+        return camera
+
+    return add
+
+
+@pytest.fixture
+def write_picture() -> Callable[[Path, tuple[int, int, int], int, int], None]:
+    """Write a PNG of one colour."""
+
+    def write(path: Path, rgb: tuple[int, int, int], width: int = 8, height: int = 8) -> None:
+        rows = (b"\0" + bytes(rgb) * width) * height
+        parts = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))]
+        parts += [(b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(
+            b"\x89PNG\r\n\x1a\n"
+            + b"".join(
+                struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+                for kind, data in parts
+            )
+        )
+
+    return write
+
+
+@pytest.fixture
+def render(blender: Any, scene: Any, tmp_path: Path) -> Callable[..., Any]:
+    """Render a scene frame and give its pixels, `(height, width, 3)` from 0 to 255, top row first."""
+    import numpy as np
+
+    def shoot(scene_frame: int, engine: str = "CYCLES", size: tuple[int, int] = (16, 16)) -> Any:
+        scene.render.resolution_x, scene.render.resolution_y = size
+        scene.render.engine = engine
+        scene.render.image_settings.file_format = "PNG"
+        if engine == "CYCLES":
+            scene.cycles.samples = 1
+            scene.cycles.use_denoising = False
+            # Without the filter a pixel is what lies under it.
+            scene.cycles.pixel_filter_type = "BOX"
+            scene.cycles.filter_width = 0.01
+        else:
+            scene.display.shading.light = "FLAT"
+            scene.display.shading.color_type = "TEXTURE"
+        scene.frame_set(scene_frame)
+        scene.render.filepath = str(tmp_path / f"render-{engine}-{scene_frame}.png")
+        blender.ops.render.render(write_still=True)
+        image = blender.data.images.load(scene.render.filepath)
+        pixels = np.array(image.pixels[:]).reshape(size[1], size[0], 4)[::-1, :, :3] * 255
+        blender.data.images.remove(image)
+        return pixels
+
+    return shoot

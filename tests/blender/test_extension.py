@@ -1,0 +1,140 @@
+"""The zip itself: what is in it, what Blender's tool says of it, and that it installs and leaves cleanly."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+import threading
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.blender
+
+PLATFORMS = {
+    "windows-x64": ("win_amd64",),
+    "macos-arm64": ("arm64", "universal2"),
+    "macos-x64": ("x86_64", "universal2"),
+    "linux-x64": ("x86_64",),
+}
+
+
+@pytest.fixture(scope="module")
+def names(extension_zip):
+    return zipfile.ZipFile(extension_zip).namelist()
+
+
+@pytest.fixture(scope="module")
+def manifest(extension_zip):
+    return tomllib.loads(zipfile.ZipFile(extension_zip).read("blender_manifest.toml").decode())
+
+
+def test_manifest_is_as_the_extensions_platform_wants_it(manifest, blender):
+    tags = Path(blender.utils.resource_path("LOCAL")) / "scripts/modules/_bpy_internal/extensions/tags.py"
+    official: dict[str, set[str]] = {}
+    exec(tags.read_text(), official)
+
+    assert manifest["id"] == "threedimo"
+    assert manifest["license"] == ["SPDX:GPL-3.0-or-later"]
+    assert set(manifest["tags"]) <= official["addons"]
+    assert set(manifest["platforms"]) == set(PLATFORMS)
+    for reason in manifest["permissions"].values():
+        assert len(reason) <= 64
+        assert not reason.endswith(".")
+
+
+def test_blenders_own_tool_finds_the_zip_valid(extension_zip, blender):
+    scripts = Path(blender.utils.resource_path("LOCAL")) / "scripts"
+    tool = scripts / "addons_core/bl_pkg/cli/blender_ext.py"
+    tags = scripts / "modules/_bpy_internal/extensions/tags.py"
+
+    done = subprocess.run(
+        [sys.executable, str(tool), "validate", f"--valid-tags={tags}", str(extension_zip)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_zip_is_small_and_holds_nothing_heavy(extension_zip, names):
+    assert extension_zip.stat().st_size < 20_000_000
+    assert not [name for name in names if "torch" in name or "numpy" in name or "__pycache__" in name]
+    assert "LICENSE" in names
+
+
+@pytest.mark.parametrize("platform", sorted(PLATFORMS))
+@pytest.mark.parametrize("python", ["3.11", "3.13"])
+@pytest.mark.parametrize("package", ["pyzmq", "msgspec"])
+def test_every_platform_and_python_has_its_wheel(manifest, names, package, python, platform):
+    wheels = [wheel.removeprefix("./") for wheel in manifest["wheels"]]
+    assert set(wheels) == {name for name in names if name.endswith(".whl")}
+    minor = int(python.partition(".")[2])
+
+    def fits(wheel: str) -> bool:
+        python_tag, abi, platform_tag = wheel.removesuffix(".whl").split("-")[-3:]
+        oldest = int(python_tag.removeprefix("cp3"))
+        runs = oldest == minor or (abi == "abi3" and oldest <= minor)
+        system = platform.partition("-")[0].replace("windows", "win").replace("macos", "macosx")
+        return runs and system in platform_tag and platform_tag.endswith(PLATFORMS[platform])
+
+    assert len([wheel for wheel in wheels if package in wheel and fits(wheel)]) == 1
+
+
+def test_wheel_of_the_library_is_the_light_part_of_this_repository(extension_zip, names):
+    root = Path(__file__).resolve().parents[2]
+    (name,) = [name for name in names if name.startswith("wheels/threedimo-")]
+    with zipfile.ZipFile(extension_zip) as outer, outer.open(name) as inner, zipfile.ZipFile(inner) as wheel:
+        packed = {entry: wheel.read(entry) for entry in wheel.namelist() if entry.startswith("threedimo/")}
+
+    assert {entry.split("/")[1] for entry in packed} == {
+        "__init__.py",
+        "errors.py",
+        "version.py",
+        "py.typed",
+        "wire",
+        "camera",
+    }
+    for entry, content in packed.items():
+        assert content == (root / entry).read_bytes(), entry
+
+
+@pytest.mark.parametrize(
+    "package", ["zmq", "msgspec", "threedimo", "threedimo.wire.client", "threedimo.camera"]
+)
+def test_bundled_wheels_are_what_is_imported(installed, blender, package):
+    found = Path(importlib.import_module(package).__file__)
+
+    assert found.is_relative_to(blender.utils.user_resource("EXTENSIONS"))
+
+
+def test_addon_registers_its_settings_and_operators(scene, blender):
+    assert scene.threedimo.seed == 0
+    assert {"generate", "cancel", "read_camera", "connect", "reattach", "remove"} <= set(
+        dir(blender.ops.threedimo)
+    )
+
+
+def test_disabling_and_enabling_leaves_nothing_behind(scene, blender, addon, installed):
+    scene.threedimo.seed = 7
+    handlers = len(blender.app.handlers.load_post)
+    addon("runtime").tick()
+    timer = addon("runtime")._on_timer
+    assert blender.app.timers.is_registered(timer)
+
+    for _ in range(2):
+        blender.ops.preferences.addon_disable(module=installed.__name__)
+        assert not blender.app.timers.is_registered(timer)
+        assert len(blender.app.handlers.load_post) == handlers - 1
+        assert not hasattr(blender.types.Scene, "threedimo")
+        assert not [thread for thread in threading.enumerate() if thread.name.startswith("threedimo")]
+        blender.ops.preferences.addon_enable(module=installed.__name__)
+        timer = importlib.import_module(f"{installed.__name__}.runtime")._on_timer
+        assert blender.app.timers.is_registered(timer)
+
+    assert scene.threedimo.seed == 7
+    assert len(blender.app.handlers.load_post) == handlers
