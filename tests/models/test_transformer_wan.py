@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import importlib.util
+import tomllib
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers import FirstBlockCacheConfig, WanTransformer3DModel
+from diffusers.hooks._helpers import TransformerBlockRegistry
+
+from threedimo.models import MotionWanTransformer3DModel, MotionWanTransformerBlock
+from threedimo.models.transformer_wan import latent_frame_times
+
+LORA_TARGETS = ("to_q", "to_k", "to_v", "to_out.0", "ffn.net.0.proj", "ffn.net.2")
+
+
+@torch.no_grad()
+def velocity(model: WanTransformer3DModel, **inputs: torch.Tensor) -> torch.Tensor:
+    return model(**inputs).sample
+
+
+@pytest.mark.parametrize("timestep_per_token", [False, True])
+def test_untrained_motion_layers_leave_the_backbone_exactly_as_it_was(
+    base, untrained, video_inputs, tokens, timestep_per_token
+):
+    inputs = video_inputs(timestep_per_token=timestep_per_token)
+    expected = velocity(base, **inputs)
+    assert torch.equal(velocity(untrained, **inputs, **tokens), expected)
+    assert torch.equal(velocity(untrained, **inputs), expected)
+
+
+def test_no_tokens_are_the_plain_backbone_even_after_training(base, trained, video_inputs, tokens):
+    inputs = video_inputs()
+    assert torch.equal(velocity(trained, **inputs), velocity(base, **inputs))
+    assert not torch.allclose(velocity(trained, **inputs, **tokens), velocity(base, **inputs), atol=1e-3)
+
+
+def test_all_zero_tokens_add_exactly_nothing(base, trained, video_inputs, tokens):
+    inputs = video_inputs()
+    dropped = {name: torch.zeros_like(value) for name, value in tokens.items()}
+    assert torch.equal(velocity(trained, **inputs, **dropped), velocity(base, **inputs))
+
+
+@pytest.mark.parametrize("kind", ["motion_tokens", "camera_tokens"])
+def test_each_kind_of_tokens_is_heard(trained, video_inputs, tokens, kind):
+    inputs = video_inputs()
+    dropped = tokens | {kind: torch.zeros_like(tokens[kind])}
+    heard, unheard = velocity(trained, **inputs, **tokens), velocity(trained, **inputs, **dropped)
+    assert not torch.allclose(heard, unheard, atol=1e-3)
+
+
+def test_order_in_time_matters_and_order_within_a_frame_does_not(trained, video_inputs, tokens):
+    inputs, motion = video_inputs(), tokens["motion_tokens"]
+    expected = velocity(trained, **inputs, motion_tokens=motion)
+    assert not torch.allclose(velocity(trained, **inputs, motion_tokens=motion.flip(1)), expected, atol=1e-3)
+    torch.testing.assert_close(velocity(trained, **inputs, motion_tokens=motion.flip(2)), expected)
+
+
+def test_latent_frames_stand_in_the_middle_of_the_video_frames_they_cover():
+    covered = [[0.0], [1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0]]
+    middles = [sum(frames) / len(frames) for frames in covered]
+    assert latent_frame_times(3, torch.device("cpu")).tolist() == middles
+
+
+def test_from_transformer_copies_every_weight_and_leaves_none_without_value(base, untrained):
+    adapted = untrained.state_dict()
+    for name, weight in base.state_dict().items():
+        assert torch.equal(adapted[name], weight), name
+    assert not any(tensor.is_meta for tensor in adapted.values())
+    assert untrained.config.num_layers == base.config.num_layers
+
+
+def test_save_and_load_change_nothing(trained, video_inputs, tokens, tmp_path):
+    inputs = video_inputs()
+    trained.save_pretrained(tmp_path)
+    loaded = MotionWanTransformer3DModel.from_pretrained(
+        tmp_path, use_safetensors=True, local_files_only=True
+    )
+    assert torch.equal(velocity(loaded, **inputs, **tokens), velocity(trained, **inputs, **tokens))
+
+
+def test_gradient_checkpointing_carries_the_tokens(trained, video_inputs, tokens):
+    inputs, motion = video_inputs(), tokens["motion_tokens"].requires_grad_()
+
+    def gradients() -> list[torch.Tensor]:
+        output = trained(**inputs, motion_tokens=motion).sample
+        wanted = [motion, *trained.motion_parameters().values()]
+        return list(torch.autograd.grad(output.square().mean(), wanted))
+
+    plain = gradients()
+    trained.enable_gradient_checkpointing()
+    trained.train()
+    checkpointed = gradients()
+    assert plain[0].abs().max() > 0
+    for one, other in zip(plain, checkpointed, strict=True):
+        assert torch.equal(one, other)
+
+
+def test_a_step_cache_works_on_the_subclass(trained, video_inputs, tokens):
+    assert TransformerBlockRegistry.get(MotionWanTransformerBlock).return_hidden_states_index == 0
+    inputs = video_inputs()
+    expected = velocity(trained, **inputs, **tokens)
+    trained.enable_cache(FirstBlockCacheConfig(threshold=1e9))
+    with trained.cache_context("full"):
+        first, again = (velocity(trained, **inputs, **tokens) for _ in range(2))
+    torch.testing.assert_close(first, expected)
+    torch.testing.assert_close(again, expected)
+
+
+def test_block_names_that_the_library_looks_for_are_those_of_the_subclass(untrained):
+    names = {type(block).__name__ for block in untrained.blocks}
+    assert names == {"MotionWanTransformerBlock"}
+    assert set(MotionWanTransformer3DModel._repeated_blocks) == names
+    assert set(MotionWanTransformer3DModel._no_split_modules) == names
+
+
+def test_a_block_compiles_to_one_graph(trained, video_inputs, tokens):
+    inputs = video_inputs()
+    expected = velocity(trained, **inputs, **tokens)
+    trained.compile_repeated_blocks(fullgraph=True, backend="eager")
+    torch.testing.assert_close(velocity(trained, **inputs, **tokens), expected)
+
+
+def test_lora_recipes_for_the_backbone_leave_the_motion_layers_alone(untrained):
+    targeted = [name for name, _ in untrained.named_modules() if name.endswith(LORA_TARGETS)]
+    assert len(targeted) == len(untrained.blocks) * (2 * 4 + 2)
+    assert not any("motion_attn" in name for name in targeted)
+
+
+def test_an_adapter_is_exactly_the_motion_attn_tensors(base, untrained):
+    added = untrained.state_dict().keys() - base.state_dict().keys()
+    assert added == untrained.motion_parameters().keys()
+    assert all(".motion_attn." in name for name in added)
+
+
+def test_bfloat16_stays_close_to_float32(trained, video_inputs, tokens, tmp_path):
+    inputs = video_inputs()
+    expected = velocity(trained, **inputs, **tokens)
+    trained.save_pretrained(tmp_path)
+    half = MotionWanTransformer3DModel.from_pretrained(tmp_path, torch_dtype=torch.bfloat16)
+    assert half.blocks[0].motion_attn.query.weight.dtype == torch.bfloat16
+    narrow = {name: value.bfloat16() for name, value in (inputs | tokens).items() if name != "timestep"}
+    answer = velocity(half, **narrow, timestep=inputs["timestep"])
+    assert answer.dtype == torch.bfloat16
+    assert (answer.float() - expected).square().mean() < 0.01 * expected.square().mean()
+
+
+def test_from_transformer_keeps_each_tensors_number_format(base, tmp_path, video_inputs, tokens):
+    # Loaded as bfloat16, the library keeps norms and time embedding in float32: so must the copy.
+    base.save_pretrained(tmp_path)
+    half = WanTransformer3DModel.from_pretrained(tmp_path, torch_dtype=torch.bfloat16)
+    adapted = MotionWanTransformer3DModel.from_transformer(
+        half, motion_dim=8, motion_inner_dim=16, motion_num_heads=2
+    )
+    for name, weight in half.state_dict().items():
+        assert adapted.state_dict()[name].dtype == weight.dtype, name
+        assert torch.equal(adapted.state_dict()[name], weight), name
+    assert all(
+        p.dtype == torch.bfloat16 for name, p in adapted.motion_parameters().items() if ".norm." not in name
+    )
+
+
+def test_ftfy_is_declared_because_the_librarys_wan_pipelines_use_it_undeclared():
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    assert any(requirement.startswith("ftfy") for requirement in project["optional-dependencies"]["server"])
+    assert importlib.util.find_spec("ftfy") is not None

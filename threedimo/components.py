@@ -1,0 +1,58 @@
+"""What a model consists of, and that its parts belong together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from threedimo.errors import InvalidModel
+from threedimo.wire.messages import ModelInfo
+
+COMPONENT_CLASSES: dict[str, tuple[str, frozenset[str]]] = {
+    "tokenizer": ("transformers", frozenset({"T5Tokenizer", "T5TokenizerFast"})),
+    "text_encoder": ("transformers", frozenset({"UMT5EncoderModel", "T5EncoderModel"})),
+    "vae": ("diffusers", frozenset({"AutoencoderKLWan"})),
+    "transformer": ("threedimo.models.transformer_wan", frozenset({"MotionWanTransformer3DModel"})),
+    "motion_encoder": ("threedimo.models.motion_encoder", frozenset({"MotionEncoder"})),
+    "camera_encoder": ("threedimo.models.camera_encoder", frozenset({"CameraEncoder"})),
+    "scheduler": ("diffusers", frozenset({"FlowMatchEulerDiscreteScheduler"})),
+}
+"""What each component may be: the library that a model's index names, and the classes of it."""
+
+WITH_WEIGHTS = ("text_encoder", "vae", "transformer", "motion_encoder", "camera_encoder")
+
+
+def require_fit(components: dict[str, Any], info: ModelInfo) -> None:
+    """Refuse components of different models before they fail in the middle of a shot.
+
+    Args:
+        components: By the names of `COMPONENT_CLASSES`.
+        info: What the model is said to make.
+
+    Raises:
+        InvalidModel: With both of the numbers that contradict each other.
+    """
+    vae, transformer = components["vae"].config, components["transformer"].config
+    pixels_per_token = vae["scale_factor_spatial"] * transformer["patch_size"][1]
+    motion_dim = transformer["motion_dim"]
+    rules: list[tuple[str, Any, Any]] = [
+        ("channels of autoencoder and transformer", vae["z_dim"], transformer["in_channels"]),
+        (
+            "width of text encoder and transformer",
+            components["text_encoder"].config.d_model,
+            transformer["text_dim"],
+        ),
+        ("width of motion tokens", components["motion_encoder"].config["motion_dim"], motion_dim),
+        ("width of camera tokens", components["camera_encoder"].config["motion_dim"], motion_dim),
+        ("frames a latent frame, and info.frame_step", vae["scale_factor_temporal"], info.frame_step),
+        ("pixels a token, and info.size_step", pixels_per_token, info.size_step),
+        (
+            "use_dynamic_shifting of the schedule",
+            components["scheduler"].config["use_dynamic_shifting"],
+            False,
+        ),
+    ]
+    for rule, one, other in rules:
+        if one != other:
+            raise InvalidModel(
+                f"the parts of the model do not fit together: {rule}", given=one, allowed=str(other)
+            )

@@ -1,0 +1,97 @@
+"""From noise to the latents of one window along the flow, with clean frames at its head.
+
+Clean leading frames (the reference image, or the end of the window before) stand in the same sequence as the
+noised ones, at timestep zero, and every self-attention layer can look at them (paper section 3.1; the
+mechanism of Wan2.2-TI2V).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchEulerDiscreteScheduler
+from torch import Tensor
+
+from threedimo.guidance import Branch, guided_velocity
+from threedimo.models import MotionWanTransformer3DModel
+
+
+@dataclass(frozen=True)
+class DenoisingStep:
+    """The state after a step.
+
+    Args:
+        latents: (1, channels, latent_frames, height, width), clean leading frames included, float32.
+        clean_estimate: Call it for where the flow seemed to lead before the step, shaped as `latents`: less
+            noisy than they are, and so the better preview. Costs nothing unless called.
+    """
+
+    latents: Tensor
+    clean_estimate: Callable[[], Tensor]
+
+
+def token_timesteps(
+    timestep: Tensor, num_lead_latents: int, latents: Tensor, patch_size: tuple[int, int, int]
+) -> Tensor:
+    """A timestep for every video token: `timestep`, but 0 for the tokens of clean leading frames.
+
+    Args:
+        timestep: () or (batch,), in [0, 1000].
+        num_lead_latents: Clean leading frames.
+        latents: (batch, channels, latent_frames, height, width), for their shape.
+        patch_size: Of the transformer, over time, height and width.
+
+    Returns:
+        (batch, video_tokens), in the transformer's order: time, then height, then width.
+    """
+    batch, _, latent_frames, height, width = latents.shape
+    noised = torch.arange(latent_frames // patch_size[0], device=latents.device) >= num_lead_latents
+    noised = noised.repeat_interleave((height // patch_size[1]) * (width // patch_size[2]))
+    return timestep.to(latents.device).reshape(-1, 1) * noised.expand(batch, -1)
+
+
+def denoise(
+    transformer: MotionWanTransformer3DModel,
+    scheduler: FlowMatchEulerDiscreteScheduler,
+    lead_latents: Tensor,
+    noise: Tensor,
+    branches: list[Branch],
+    num_steps: int,
+) -> Iterator[DenoisingStep]:
+    """Follow the flow from noise to latents.
+
+    Args:
+        transformer: The generator.
+        scheduler: Its flow-matching scheduler; its timesteps are set here.
+        lead_latents: Clean leading frames (1, channels, num_lead_latents, height, width).
+        noise: What follows them (1, channels, latent_frames - num_lead_latents, height, width).
+        branches: Conditions with guidance, from `guidance_branches`.
+        num_steps: Steps to take.
+
+    Yields:
+        The state after each step; the last one's latents are the result.
+    """
+    flow: Any = scheduler  # its annotations name tensor classes that torch has given up
+    num_lead = lead_latents.shape[2]
+    latents = torch.cat([lead_latents, noise], dim=2)
+    # Evenly down to the last step's own share of the way, before the scheduler's shift: its default schedule
+    # would spend the last step on an almost clean video.
+    flow.set_timesteps(sigmas=np.linspace(1, 1 / num_steps, num_steps).tolist(), device=latents.device)
+    for timestep in flow.timesteps:
+        before = latents
+        timesteps = token_timesteps(timestep, num_lead, latents, transformer.config["patch_size"])
+        velocity = guided_velocity(transformer, latents, timesteps, branches)
+        (after,) = flow.step(velocity, timestep, latents, return_dict=False)
+        latents = torch.cat([lead_latents, after[:, :, num_lead:]], dim=2)
+        sigma = timestep / flow.config["num_train_timesteps"]
+
+        def clean_estimate(
+            before: Tensor = before, velocity: Tensor = velocity, sigma: Tensor = sigma
+        ) -> Tensor:
+            return torch.cat([lead_latents, (before - sigma * velocity)[:, :, num_lead:]], dim=2)
+
+        yield DenoisingStep(latents, clean_estimate)

@@ -1,0 +1,354 @@
+"""The method from inputs to frames (paper figure 2); `MotionTransferPipeline.__call__` reads as the figure.
+
+Text, reference image, motion and camera are each encoded before denoising, never inside it. Clips longer than
+the model's own length are denoised window by window (`threedimo.windows`) and decoded once at the end.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+import msgspec
+import numpy as np
+import torch
+from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan
+from diffusers.pipelines.pipeline_utils import DiffusionPipeline
+from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchEulerDiscreteScheduler
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from threedimo.adapters import load_adapter, save_adapter
+from threedimo.camera import CameraPath, camera_hints
+from threedimo.components import require_fit
+from threedimo.denoising import DenoisingStep, denoise
+from threedimo.errors import InvalidModel, OutOfMemory
+from threedimo.guidance import Branch, Conditions, guidance_branches
+from threedimo.latents import decode_frames, decode_preview, encode_video
+from threedimo.media import fit_frames, normalise
+from threedimo.model_info import INFO_NAME, read_model_info
+from threedimo.models import CameraEncoder, MotionEncoder, MotionWanTransformer3DModel
+from threedimo.progress import Progress, Step
+from threedimo.prompts import encode_text
+from threedimo.shot import Shot, check_driving_length, check_pictures
+from threedimo.windows import Window, plan_windows
+from threedimo.wire.messages import ModelInfo
+
+
+@dataclass(frozen=True)
+class MotionTransferOutput:
+    """A finished shot.
+
+    Args:
+        frames: (frames, height, width, 3) uint8 RGB.
+        seconds: Time spent in each phase: "encoding", "denoising", "rendering".
+    """
+
+    frames: np.ndarray
+    seconds: dict[str, float]
+
+
+class MotionTransferPipeline(DiffusionPipeline):
+    """A reference image performs the driving frames' motion in front of the camera of text and path.
+
+    Args:
+        tokenizer: Of the text encoder.
+        text_encoder: T5 or UMT5 encoder.
+        vae: Wan video autoencoder.
+        transformer: The generator with motion attention.
+        motion_encoder: Driving frames to motion tokens.
+        camera_encoder: Camera hints to camera tokens.
+        scheduler: Of the flow; its `shift` is the model's.
+        num_lead_latents: Clean latent frames, 1 or 2, that a later window takes over from the one before.
+        max_text_tokens: Length to which text embeddings are filled up.
+        info: What the model makes; stored beside the components as `threedimo.json`.
+
+    Raises:
+        InvalidModel: The components, or they and `info`, do not fit together.
+    """
+
+    model_cpu_offload_seq = "text_encoder->motion_encoder->camera_encoder->transformer->vae"
+
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        text_encoder: PreTrainedModel,
+        vae: AutoencoderKLWan,
+        transformer: MotionWanTransformer3DModel,
+        motion_encoder: MotionEncoder,
+        camera_encoder: CameraEncoder,
+        scheduler: FlowMatchEulerDiscreteScheduler,
+        num_lead_latents: int = 1,
+        max_text_tokens: int = 512,
+        info: ModelInfo | None = None,
+    ):
+        super().__init__()
+        if info is None:
+            raise InvalidModel(
+                f"a pipeline needs the description of its model, `info`, stored as {INFO_NAME}"
+            )
+        self.register_modules(
+            tokenizer=tokenizer,
+            text_encoder=text_encoder,
+            vae=vae,
+            transformer=transformer,
+            motion_encoder=motion_encoder,
+            camera_encoder=camera_encoder,
+            scheduler=scheduler,
+        )
+        self.register_to_config(num_lead_latents=num_lead_latents, max_text_tokens=max_text_tokens)
+        self.info = info
+        require_fit(self.components, info)
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        reference_image: np.ndarray,
+        driving_frames: np.ndarray,
+        prompt: str = "",
+        camera_path: CameraPath | None = None,
+        *,
+        num_frames: int | None = None,
+        fps: float | None = None,
+        width: int | None = None,
+        height: int | None = None,
+        num_inference_steps: int | None = None,
+        text_guidance_scale: float | None = None,
+        motion_guidance_scale: float | None = None,
+        seed: int = 0,
+        on_step: Callable[[Step], None] | None = None,
+        should_stop: Callable[[], bool] | None = None,
+    ) -> MotionTransferOutput:
+        """Make one shot. `None` means the model's own default, which `info` holds.
+
+        The same inputs and seed give the same frames on the same device and library versions. The noise is
+        drawn on the CPU, window by window, so that a longer clip begins as the shorter one did.
+
+        Args:
+            reference_image: The person, (height, width, 3) uint8 RGB; cut around the centre to the shape of
+                the result.
+            driving_frames: The motion, (num_frames, height, width, 3) uint8 RGB, sampled at the `fps` of the
+                result; cut around the centre to a square.
+            prompt: The camera, and whatever else is to be seen, in words.
+            camera_path: The exact camera in time, resampled to the result's frames; None leaves the camera
+                to the text.
+            num_frames: Frames of the result, `4k+1`; None means as many as there are driving frames.
+            fps: Rate of the result.
+            width: Width of the result in pixels.
+            height: Height of the result in pixels.
+            num_inference_steps: Denoising steps of each window, 1 to 200.
+            text_guidance_scale: Weight of text and camera, 0 to 50; 1 is no guidance.
+            motion_guidance_scale: Weight of the driving motion, 0 to 50; 1 is no guidance.
+            seed: Of the noise, 0 to 2**32 - 1.
+            on_step: Is told of every step.
+            should_stop: Is asked after every step.
+
+        Raises:
+            UnsupportedFrameCount: The model cannot make this number of frames.
+            UnsupportedSize: The model cannot make frames of this size.
+            InvalidRequest: Another input is out of range or of the wrong shape, or the text is too long.
+            CameraError: The camera path does not cover the shot.
+            JobCancelled: `should_stop` answered true.
+            OutOfMemory: The device has too little memory.
+        """
+        check_pictures("reference_image", reference_image, "(height, width, 3)")
+        check_pictures("driving_frames", driving_frames, "(frames, height, width, 3)")
+        shot = Shot.checked(
+            self.info,
+            num_frames=len(driving_frames) if num_frames is None else num_frames,
+            fps=fps,
+            width=width,
+            height=height,
+            num_inference_steps=num_inference_steps,
+            text_guidance_scale=text_guidance_scale,
+            motion_guidance_scale=motion_guidance_scale,
+            seed=seed,
+        )
+        check_driving_length(driving_frames, shot)
+        windows = self._plan_windows(shot)
+        progress = Progress(on_step, should_stop, self._settle)
+
+        with self._device_memory(shot):
+            with progress.phase("encoding"):
+                progress.report(Step("encoding", 0, 1))
+                text, empty_text = self._encode_text(prompt), self._encode_text("")
+                reference_latents = self._encode_reference(reference_image, shot)
+                driving_video = self._fit_driving(driving_frames)
+                if camera_path is not None:
+                    camera_path = camera_path.resampled(shot.num_frames, shot.fps)
+                    camera_path = camera_path.for_size(shot.width, shot.height)
+                progress.report(Step("encoding", 1, 1))
+
+            latents = reference_latents
+            generator = torch.Generator("cpu").manual_seed(shot.seed)
+            for index, window in enumerate(windows):
+                with progress.phase("encoding"):
+                    motion_tokens = self._encode_motion(driving_video, window)
+                    camera_tokens = self._encode_camera(camera_path, window, motion_tokens)
+                    branches = self._branches(
+                        Conditions(text, motion_tokens, camera_tokens), empty_text, shot
+                    )
+                with progress.phase("denoising"):
+                    lead_latents = latents[:, :, -window.num_lead_latents :]
+                    steps = self._denoise(lead_latents, window, branches, shot, generator)
+                    latents = self._follow(latents, steps, progress, index, windows, shot)
+
+            frames = np.empty((shot.num_frames, shot.height, shot.width, 3), np.uint8)
+            with progress.phase("rendering"):
+                self._render(latents, frames, progress)
+        return MotionTransferOutput(frames, progress.seconds)
+
+    # What every window shares.
+
+    def _encode_text(self, text: str) -> Tensor:
+        return encode_text(self.tokenizer, self.text_encoder, text, self.config["max_text_tokens"])
+
+    def _encode_reference(self, reference_image: np.ndarray, shot: Shot) -> Tensor:
+        image = normalise(fit_frames(reference_image[None], shot.width, shot.height))
+        return encode_video(self.vae, torch.from_numpy(image)[None].to(self._execution_device))
+
+    def _fit_driving(self, driving_frames: np.ndarray) -> np.ndarray:
+        size = self.motion_encoder.config["frame_size"]
+        return fit_frames(driving_frames, size, size)
+
+    # Once for each window, never for each step.
+
+    def _encode_motion(self, driving_video: np.ndarray, window: Window) -> Tensor:
+        frames = torch.from_numpy(normalise(driving_video[window.video_frames(self.info.frame_step)]))[None]
+        return self.motion_encoder(frames.to(self._execution_device, self.motion_encoder.dtype))
+
+    def _encode_camera(self, camera_path: CameraPath | None, window: Window, motion_tokens: Tensor) -> Tensor:
+        if camera_path is None:
+            return torch.zeros_like(motion_tokens[:, :, :1])
+        frames = window.video_frames(self.info.frame_step)
+        stretch = replace(
+            camera_path,
+            world_from_camera=camera_path.world_from_camera[frames],
+            intrinsics=camera_path.intrinsics[frames],
+        )
+        hints = torch.from_numpy(camera_hints(stretch))[None]
+        return self.camera_encoder(hints.to(self._execution_device, self.camera_encoder.dtype))
+
+    def _branches(self, conditions: Conditions, empty_text: Tensor, shot: Shot) -> list[Branch]:
+        device, dtype = self._execution_device, self.transformer.dtype
+        return guidance_branches(
+            conditions.to(device, dtype),
+            empty_text.to(device, dtype),
+            motion_scale=shot.motion_guidance_scale,
+            text_scale=shot.text_guidance_scale,
+        )
+
+    # Denoising and decoding.
+
+    def _denoise(
+        self,
+        lead_latents: Tensor,
+        window: Window,
+        branches: list[Branch],
+        shot: Shot,
+        generator: torch.Generator,
+    ) -> Iterator[DenoisingStep]:
+        num_noised = window.num_latent_frames - window.num_lead_latents
+        shape = (1, lead_latents.shape[1], num_noised, *lead_latents.shape[3:])
+        noise = torch.randn(shape, generator=generator).to(lead_latents.device)
+        return denoise(
+            self.transformer, self.scheduler, lead_latents, noise, branches, shot.num_inference_steps
+        )
+
+    def _follow(
+        self,
+        latents: Tensor,
+        steps: Iterator[DenoisingStep],
+        progress: Progress,
+        index: int,
+        windows: list[Window],
+        shot: Shot,
+    ) -> Tensor:
+        """Take a window's steps, reporting each; return the clip's latents with the new ones appended."""
+        window, total = windows[index], len(windows) * shot.num_inference_steps
+        shown, window_latents = window.num_latent_frames // 2, latents
+        if index == 0:
+            progress.report(Step("denoising", 0, total))
+        for number, state in enumerate(steps, start=index * shot.num_inference_steps + 1):
+
+            def preview(state: DenoisingStep = state) -> np.ndarray:
+                return decode_preview(self.vae, state.clean_estimate()[:, :, shown : shown + 1])
+
+            shown_frame = self.info.frame_step * (window.start + shown)
+            progress.report(Step("denoising", number, total, preview, shown_frame))
+            window_latents = state.latents
+        return torch.cat([latents, window_latents[:, :, window.num_lead_latents :]], dim=2)
+
+    def _render(self, latents: Tensor, frames: np.ndarray, progress: Progress) -> None:
+        """Decode the whole clip into `frames`, one latent frame after the other."""
+        num_latent_frames, filled = latents.shape[2], 0
+        progress.report(Step("rendering", 0, num_latent_frames))
+        for number, decoded in enumerate(decode_frames(self.vae, latents), start=1):
+            frames[filled : filled + len(decoded)] = decoded
+            filled += len(decoded)
+            progress.report(Step("rendering", number, num_latent_frames))
+
+    def _plan_windows(self, shot: Shot) -> list[Window]:
+        step = self.info.frame_step
+        return plan_windows(
+            (shot.num_frames - 1) // step + 1,
+            (self.info.num_frames - 1) // step + 1,
+            self.config["num_lead_latents"],
+        )
+
+    def _settle(self) -> None:
+        if self._execution_device.type == "cuda":
+            torch.cuda.synchronize(self._execution_device)
+
+    @contextmanager
+    def _device_memory(self, shot: Shot) -> Iterator[None]:
+        """Say plainly when memory is not enough; send offloaded components back, however the shot ends."""
+        try:
+            yield
+        except torch.OutOfMemoryError as error:
+            raise OutOfMemory(
+                "the device has too little memory for this shot",
+                given=f"{shot.num_frames} frames of {shot.width}x{shot.height} on {self._execution_device}",
+                remedy="choose a smaller size, or close other programs that use the device",
+            ) from error
+        finally:
+            self.maybe_free_model_hooks()
+
+    # Files.
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike[str], **kwargs: Any) -> Self:
+        """Load from a folder that `save_pretrained` wrote; weights are read from safetensors only.
+
+        `threedimo.load_pipeline` does this by name, on the right device, and looks at every file before.
+        """
+        kwargs["use_safetensors"] = True
+        info = read_model_info(str(pretrained_model_name_or_path))
+        return super().from_pretrained(pretrained_model_name_or_path, info=info, **kwargs)
+
+    def save_pretrained(self, save_directory: str | os.PathLike[str], *args: Any, **kwargs: Any) -> None:
+        """Write every component in the format of diffusers, and `threedimo.json` beside them."""
+        super().save_pretrained(save_directory, *args, **kwargs)
+        described = msgspec.json.format(msgspec.json.encode(self.info), indent=2)
+        (Path(save_directory) / INFO_NAME).write_bytes(described + b"\n")
+
+    def save_adapter(self, folder: str | os.PathLike[str]) -> None:
+        """Write only what the method adds to the generator: see `threedimo.adapters`."""
+        save_adapter(folder, self.transformer, self.motion_encoder, self.camera_encoder)
+
+    def load_adapter(self, folder: str | os.PathLike[str]) -> None:
+        """Take encoders and motion layers from a folder that `save_adapter` wrote.
+
+        Raises:
+            ModelNotFound: There is no such folder.
+            InvalidModel: It was trained on another generator, is damaged, or lacks something.
+        """
+        device, dtype = self.motion_encoder.device, self.motion_encoder.dtype
+        self.motion_encoder, self.camera_encoder = load_adapter(folder, self.transformer, dtype)
+        encoders: list[torch.nn.Module] = [self.motion_encoder, self.camera_encoder]
+        for encoder in encoders:
+            encoder.to(device=device)
