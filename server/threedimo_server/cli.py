@@ -6,8 +6,10 @@ Notable: nothing heavy is imported before a command needs it, so that `--help` a
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
+import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -54,6 +56,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ThreeDimoError as error:
         print(f"threedimo: error [{error.code}]: {error}", file=sys.stderr)
         return error.exit_code
+    except BrokenPipeError:
+        # The reader, `head` for example, has seen enough; what is left must not fail at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         print("threedimo: interrupted", file=sys.stderr)
         return INTERRUPTED_EXIT_CODE
@@ -162,7 +168,7 @@ def _add_jobs(commands: argparse._SubParsersAction[_Parser]) -> None:
 
 def _add_cancel(commands: argparse._SubParsersAction[_Parser]) -> None:
     command = commands.add_parser("cancel", help="cancel a job")
-    command.add_argument("job_id", metavar="JOB_ID", help="as `threedimo jobs` shows it")
+    command.add_argument("job_id", type=_job_id, metavar="JOB_ID", help="as `threedimo jobs` shows it")
     command.add_argument("--server", metavar="WHERE", help=SERVER_HELP)
     command.set_defaults(run=_cancel)
 
@@ -260,6 +266,13 @@ def _stop_on_sigterm() -> None:
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, interrupt)
+
+
+def _job_id(text: str) -> str:
+    try:
+        return str(uuid.UUID(text))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text} is not a job id; `threedimo jobs` lists them") from None
 
 
 def _positive_number(text: str) -> float:

@@ -39,7 +39,7 @@ class FinishedShot:
         info = self.info
         return [
             f"{info.num_frames} frames of {info.width}x{info.height} at {info.fps:g} fps in "
-            f"{sum(info.seconds.values()):.1f} s, seed {info.seed}, model {info.model_id}",
+            f"{_making_s(info):.1f} s, seed {info.seed}, model {info.model_id}",
             f"camera: {info.text or '(no text)'}",
             f"frames         {self.output / 'frames'}",
             f"video          {self.output / 'video.mp4'}",
@@ -117,9 +117,14 @@ def _sheet(
             f"camera: {info.text or '(no text)'}",
             f"model: {info.model_id}{trained}",
             f"seed: {info.seed}    {info.num_frames} frames of {info.width}x{info.height} at {info.fps:g} fps"
-            f"    {info.num_inference_steps} steps in {sum(info.seconds.values()):.1f} s",
+            f"    {info.num_inference_steps} steps in {_making_s(info):.1f} s",
         ),
     )
+
+
+def _making_s(info: ResultInfo) -> float:
+    """Seconds of work on the shot itself; the model is loaded once for many."""
+    return sum(seconds for phase, seconds in info.seconds.items() if phase != "loading")
 
 
 def _model_of(client: Client) -> ModelInfo:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from types import TracebackType
@@ -10,7 +11,7 @@ from typing import NoReturn, Self, TextIO
 from tqdm import tqdm
 
 _LINE_INTERVAL_S = 5.0
-_BAR = "{desc:<11} {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt}{postfix}"
+_BAR = "{desc:<12} {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt}{postfix}"
 
 
 class JobProgress:
@@ -37,35 +38,45 @@ class JobProgress:
 
     def step(self, phase: str, step: int, num_steps: int, eta_s: float | None = None) -> None:
         """Show that `step` of `num_steps` of a phase is done; `eta_s` is estimated to the end of the job."""
-        if self._is_terminal:
-            self._step_bar(phase, step, num_steps, eta_s)
-        else:
-            self._step_line(phase, step, num_steps, eta_s)
+        show = self._step_bar if self._is_terminal else self._step_line
+        show(phase, step, num_steps, _estimate(eta_s))
+
+    def transfer(self, phase: str, num_bytes: int, total_bytes: int) -> None:
+        """Show that so many bytes of all are there."""
+        self.step(f"{phase} kB", num_bytes // 1000, total_bytes // 1000)
 
     def note(self, sentence: str) -> None:
         """Show a sentence on a line of its own."""
-        if self._bar is not None:
-            self._bar.clear()
+        self._close_bar()
         self._stream.write(sentence + "\n")
         self._stream.flush()
 
-    def _step_bar(self, phase: str, step: int, num_steps: int, eta_s: float | None) -> None:
+    def _step_bar(self, phase: str, step: int, num_steps: int, estimate: str) -> None:
         if self._bar is None or phase != self._phase:
             self._close_bar()
             self._phase = phase
-            self._bar = tqdm(total=num_steps, desc=phase, bar_format=_BAR, file=self._stream, leave=True)
+            # The size is asked for here: tqdm shows nothing on a terminal that does not know its own.
+            columns, lines = shutil.get_terminal_size()
+            self._bar = tqdm(
+                total=num_steps,
+                desc=phase,
+                bar_format=_BAR,
+                file=self._stream,
+                ncols=columns,
+                nrows=lines,
+                leave=False,
+            )
         self._bar.total = num_steps
         self._bar.n = step
-        self._bar.set_postfix_str(_estimate(eta_s), refresh=False)
+        self._bar.set_postfix_str(estimate, refresh=False)
         self._bar.refresh()
 
-    def _step_line(self, phase: str, step: int, num_steps: int, eta_s: float | None) -> None:
+    def _step_line(self, phase: str, step: int, num_steps: int, estimate: str) -> None:
         now_s = time.monotonic()
         if phase == self._phase and now_s - self._line_at_s < _LINE_INTERVAL_S:
             return
         self._phase, self._line_at_s = phase, now_s
         counted = f" {step} of {num_steps}" if num_steps else ""
-        estimate = _estimate(eta_s)
         self.note(f"{phase}{counted}{', ' if estimate else ''}{estimate}")
 
     def _close_bar(self) -> None:

@@ -35,7 +35,6 @@ from threedimo_server.job_progress import JobProgress
 _CONNECT_LIMIT_S = 15.0
 _LOST_LIMIT_S = 60.0
 _CANCEL_LIMIT_S = 15.0
-_MIB = 1024 * 1024
 
 _Answer = TypeVar("_Answer", bound=ClientEvent)
 
@@ -47,10 +46,15 @@ CheckAlive = Callable[[], None]
 def connected_client(connection: ConnectionInfo | Callable[[], ConnectionInfo]) -> Iterator[Client]:
     """A client that the server has welcomed.
 
+    Args:
+        connection: Where the server is, or a function that finds it, also after a restart.
+
     Raises:
-        ServerUnreachable: No answer within 15 seconds.
+        ServerUnreachable: There is no server, or it does not answer within 15 seconds.
         AccessRefused, VersionMismatch: The server refuses this client.
     """
+    if callable(connection):
+        connection()  # A client would go on looking; a person who named nothing wants to know at once.
     with Client(connection, "threedimo") as client:
         for event in _events(client, _CONNECT_LIMIT_S):
             if isinstance(event, Connected):
@@ -97,7 +101,7 @@ def fetch_result(client: Client, result: Result, folder: Path, progress: JobProg
     client.fetch(result.job_id, result, folder)
     for event in _events(client, None):
         if isinstance(event, Fetching):
-            progress.step("fetching", event.received // _MIB, event.total // _MIB)
+            progress.transfer("fetching", event.received, event.total)
         elif isinstance(event, Fetched):
             return
         elif isinstance(event, Refused):
@@ -169,9 +173,10 @@ def _show_or_raise(event: ClientEvent, job_id: str, progress: JobProgress) -> No
         case Refused(error=error):
             raise error
         case Uploading(sent=sent, total=total):
-            progress.step("uploading", sent // _MIB, total // _MIB)
-        case Accepted(position=position) if position > 0:
-            progress.note(f"queued behind {position} other job{'s' if position > 1 else ''}")
+            progress.transfer("uploading", sent, total)
+        case Accepted(position=position):
+            behind = f" behind {position} other job{'s' if position > 1 else ''}" if position else ""
+            progress.note(f"queued{behind}; it starts when the model is loaded")
         case Progress() if event.job_id == job_id:
             progress.step(event.phase, event.step, event.num_steps, event.eta_s)
         case Event(state="failed" | "cancelled") if event.job_id == job_id:
