@@ -1,0 +1,174 @@
+"""From the queue to the workers and back: who makes which job, and what becomes of what they report."""
+
+from __future__ import annotations
+
+import logging
+
+from threedimo.errors import AssetMissing, ThreeDimoError, from_code
+from threedimo.wire.assets import assets_of
+from threedimo.wire.messages import Event, GenerateRequest, ModelInfo, Preview, Progress
+from threedimo_server.assets import AssetStore
+from threedimo_server.followers import Followers
+from threedimo_server.jobs import Claim, JobQueue
+from threedimo_server.logs import for_job
+from threedimo_server.request_rules import resolve_request
+from threedimo_server.results import ResultStore
+from threedimo_server.worker_link import (
+    Work,
+    WorkerMessage,
+    WorkFailed,
+    WorkFinished,
+    WorkPreview,
+    WorkProgress,
+)
+from threedimo_server.workers import Worker, WorkerPool
+
+logger = logging.getLogger(__name__)
+
+
+class Dispatcher:
+    """Gives waiting jobs to idle workers, and publishes, fails or queues again what comes back."""
+
+    def __init__(
+        self,
+        queue: JobQueue,
+        assets: AssetStore,
+        results: ResultStore,
+        pool: WorkerPool,
+        followers: Followers,
+        model: ModelInfo,
+    ):
+        self._queue = queue
+        self._assets = assets
+        self._results = results
+        self._pool = pool
+        self._followers = followers
+        self._model = model
+        self._failure_told = False
+        self._stopping = False
+
+    def receive(self) -> None:
+        """Deal with everything that workers have reported."""
+        for worker, message, body in self._pool.receive():
+            self._take(worker, message, body)
+
+    def advance(self) -> None:
+        """Watch the workers and start what can start."""
+        for loss in self._pool.watch():
+            self._results.discard_attempt(loss.job_id, loss.epoch)
+            if self._stopping:
+                self._announce(self._queue.release(loss.job_id, loss.epoch))
+            else:
+                self._announce(self._queue.lose(loss.job_id, loss.epoch, loss.reason))
+        if self._stopping:
+            return
+        self._face_failure()
+        while self._queue.num_waiting() and (worker := self._pool.idle()):
+            claim = self._queue.claim()
+            if claim is not None:
+                self._announce(claim.event)
+                self._start(worker, claim)
+
+    def cancel(self, job_id: str) -> Event | None:
+        """Stop a job: as `JobQueue.cancel`, and its worker is told."""
+        event = self._queue.cancel(job_id)
+        if event is None:
+            self._pool.cancel(job_id)
+        else:
+            self._followers.announce(event)
+        return event
+
+    def stop(self) -> None:
+        """Start nothing any more; end the workers. Their jobs are queued again by `advance`."""
+        self._stopping = True
+        self._pool.stop()
+
+    def _face_failure(self) -> None:
+        """If no worker could load the model, jobs end with the reason; a later job tries once more."""
+        if not self._pool.all_failed:
+            self._failure_told = False
+            return
+        error = self._pool.workers[0].error
+        if not self._failure_told and error is not None:
+            self._failure_told = True
+            for event in self._queue.fail_waiting(error):
+                self._announce(event)
+        elif self._queue.num_waiting():
+            self._pool.retry_failed()
+
+    def _start(self, worker: Worker, claim: Claim) -> None:
+        try:
+            request = resolve_request(claim.request, claim.camera, self._model)
+            require_assets(self._assets, request)
+            work = Work(
+                job_id=claim.job_id,
+                epoch=claim.epoch,
+                request=request,
+                reference_image=str(self._assets.path(request.reference_image.hash)),
+                driving_footage=[str(self._assets.path(file.hash)) for file in request.driving_footage.files],
+                folder=str(self._results.new_attempt(claim.job_id, claim.epoch)),
+            )
+        except ThreeDimoError as error:
+            self._announce(self._queue.fail(claim.job_id, claim.epoch, error))
+            return
+        self._pool.assign(worker, work, claim.camera or b"")
+
+    def _take(self, worker: Worker, message: WorkerMessage, body: bytes) -> None:
+        match message:
+            case WorkProgress() if worker.works_on(message.job_id, message.epoch):
+                self._followers.tell(
+                    Progress(
+                        job_id=message.job_id,
+                        phase=message.phase,
+                        step=message.step,
+                        num_steps=message.num_steps,
+                        elapsed_s=message.elapsed_s,
+                        eta_s=message.eta_s,
+                    )
+                )
+            case WorkPreview() if worker.works_on(message.job_id, message.epoch):
+                preview = Preview(job_id=message.job_id, step=message.step, frame_index=message.frame_index)
+                self._followers.tell(preview, body)
+            case WorkFinished() if worker.works_on(message.job_id, message.epoch):
+                worker.rest()
+                self._publish(message)
+            case WorkFailed() if worker.works_on(message.job_id, message.epoch):
+                worker.rest()
+                error = from_code(message.code, message.message)
+                self._results.discard_attempt(message.job_id, message.epoch)
+                self._announce(self._queue.fail(message.job_id, message.epoch, error))
+            case _:
+                logger.warning("ignored %s of worker %s", type(message).__name__, worker.device)
+
+    def _publish(self, done: WorkFinished) -> None:
+        event = self._queue.begin_publication(done.job_id, done.epoch)
+        self._announce(event)
+        if event is None or event.state != "publishing":
+            self._results.discard_attempt(done.job_id, done.epoch)
+            return
+        try:
+            self._results.publish_attempt(done.job_id, done.epoch)
+        except ThreeDimoError as error:
+            logger.exception("cannot be published", extra=for_job(done.job_id))
+            self._announce(self._queue.fail(done.job_id, done.epoch, error))
+            return
+        self._announce(self._queue.publish(done.job_id, done.epoch, done.files, done.info))
+
+    def _announce(self, event: Event | None) -> None:
+        if event is not None:
+            self._followers.announce(event)
+
+
+def require_assets(store: AssetStore, request: GenerateRequest) -> None:
+    """Refuse a request whose files are not all there.
+
+    Raises:
+        AssetMissing: Names the first that is missing.
+    """
+    missing = [asset for asset in assets_of(request).values() if not store.holds(asset.hash)]
+    if missing:
+        raise AssetMissing(
+            f"the server does not hold {len(missing)} of the request's files",
+            given=missing[0].name or missing[0].hash[:12],
+            remedy="upload them, then submit again",
+        )

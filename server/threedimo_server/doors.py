@@ -1,0 +1,137 @@
+"""A door: one endpoint of the server, who has said hello at it, and how far each client keeps up.
+
+Nothing waits for a slow client. ZeroMQ queues a bounded number of messages for each, and a message that finds
+the queue full is refused visibly (`ROUTER_MANDATORY`, no blocking); what to do then is the sender's business.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import zmq
+
+from threedimo.errors import PortInUse, ServerError
+from threedimo.wire.codec import Buffer, encode
+from threedimo.wire.messages import Limits, Message
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Peer:
+    """A client at one door: its name, for people, and when it was last heard (monotonic seconds)."""
+
+    name: str
+    heard_at_s: float
+
+
+class Door:
+    """A bound ROUTER socket.
+
+    Args:
+        context: Of ZeroMQ.
+        name: "control" or "data".
+        host: Loopback address to listen on.
+        port: TCP port, or None for any free one.
+        limits: Larger messages are dropped by ZeroMQ before they are read.
+        queue_length: Messages that may wait for one client.
+
+    Raises:
+        PortInUse: Another program listens there.
+        ServerError: The system does not allow to listen there.
+    """
+
+    def __init__(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        name: str,
+        host: str,
+        port: int | None,
+        *,
+        limits: Limits,
+        queue_length: int,
+    ):
+        self.name = name
+        self._limits = limits
+        self._peers: dict[bytes, Peer] = {}
+        self.socket = context.socket(zmq.ROUTER)
+        self.socket.setsockopt(zmq.LINGER, 200)
+        self.socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
+        self.socket.setsockopt(zmq.SNDHWM, queue_length)
+        self.socket.setsockopt(zmq.MAXMSGSIZE, limits.max_body_bytes)
+        try:
+            self.socket.bind(f"tcp://{host}:{port or '*'}")
+        except zmq.ZMQError as error:
+            self.socket.close(linger=0)
+            where = f"{host}:{port}"
+            if error.errno == errno.EADDRINUSE:
+                raise PortInUse(
+                    "another program listens on this port",
+                    given=where,
+                    remedy="stop that program (perhaps another server), or choose another port",
+                ) from error
+            raise ServerError(f"cannot listen: {error}", given=where, remedy="choose another port") from error
+        self.endpoint = self.socket.getsockopt_string(zmq.LAST_ENDPOINT)
+
+    def receive(self, most: int) -> Iterator[tuple[bytes, list[Buffer]]]:
+        """What has arrived: who sent it (a routing id), and the parts. At most `most` messages."""
+        for _ in range(most):
+            try:
+                frames = self.socket.recv_multipart(zmq.NOBLOCK, copy=False)
+            except zmq.Again:
+                return
+            sender = frames[0].bytes
+            if sender in self._peers:
+                self._peers[sender].heard_at_s = time.monotonic()
+            yield sender, [frame.buffer for frame in frames[1:]]
+
+    def admit(self, sender: bytes, name: str) -> None:
+        """The sender has said hello and may go on."""
+        self._peers[sender] = Peer(name, time.monotonic())
+
+    def knows(self, sender: bytes) -> bool:
+        """Whether the sender has said hello and was not forgotten since."""
+        return sender in self._peers
+
+    def forget(self, sender: bytes) -> None:
+        """The sender has left, or does not keep up: it must say hello again."""
+        self._peers.pop(sender, None)
+
+    def forget_silent(self, silence_s: float) -> None:
+        """Forget everybody who said nothing for so long."""
+        now = time.monotonic()
+        for sender, peer in list(self._peers.items()):
+            if now - peer.heard_at_s > silence_s:
+                logger.info("%s: forgot %s after %.0f s of silence", self.name, peer.name, silence_s)
+                self.forget(sender)
+
+    def offer(self, receiver: bytes, message: Message, body: Buffer | None = None) -> bool:
+        """Send if the receiver keeps up.
+
+        Returns:
+            Whether the message was sent. A receiver that is gone is forgotten.
+
+        Raises:
+            LimitExceeded: The message is larger than clients accept.
+        """
+        parts = encode(message, body, self._limits)
+        try:
+            self.socket.send_multipart([receiver, *parts], flags=zmq.NOBLOCK, copy=False)
+        except zmq.Again:
+            return False
+        except zmq.ZMQError as error:
+            if error.errno != errno.EHOSTUNREACH:
+                raise
+            self.forget(receiver)
+            return False
+        return True
+
+    def reply(self, receiver: bytes, message: Message) -> None:
+        """Answer. Whoever asks and does not read the answers is forgotten."""
+        if not self.offer(receiver, message) and self.knows(receiver):
+            logger.warning("%s: %s does not read its answers", self.name, self._peers[receiver].name)
+            self.forget(receiver)

@@ -1,0 +1,292 @@
+"""The front's view of its worker processes: start, watch, restart, and when to give up on one.
+
+A worker is a process of its own, so that a crash of the model, of a driver or of a video decoder never takes
+the queue with it. It lives as long as its standard input is open: when the front dies in whatever way, the
+system closes that pipe and the worker ends too.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+import zmq
+
+from threedimo.errors import ModelError, ThreeDimoError, from_code
+from threedimo_server.config import ServerConfig
+from threedimo_server.logs import for_job
+from threedimo_server.worker_link import (
+    LOAD_FAILED_EXIT,
+    CancelWork,
+    Heartbeat,
+    LoadFailed,
+    Work,
+    WorkerMessage,
+    WorkerReady,
+    receive_from,
+    send_to,
+)
+
+logger = logging.getLogger(__name__)
+
+MAX_LOAD_CRASHES = 3
+MAX_BACKOFF_S = 30.0
+_FIRST_BACKOFF_S = 0.5
+_REPORT_GRACE_S = 2.0
+_LABEL_LENGTH = 200
+
+State = Literal["loading", "idle", "busy", "waiting", "failed"]
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A worker died with this job."""
+
+    job_id: str
+    epoch: int
+    reason: str
+
+
+class Worker:
+    """One device and the process that serves it now."""
+
+    def __init__(self, index: int, device: str):
+        self.index = index
+        self.device = device
+        self.state: State = "waiting"
+        self.name = b""
+        self.process: subprocess.Popen[bytes] | None = None
+        self.work: Work | None = None
+        self.error: ThreeDimoError | None = None
+        self.heard_at_s = 0.0
+        self.cancelled_at_s: float | None = None
+        self.restart_at_s = 0.0
+        self.died_at_s: float | None = None
+        self.num_starts = 0
+        self.num_load_crashes = 0
+        self.kill_reason = ""
+
+    def describe(self) -> str:
+        """The device and, unless it is ready, why not."""
+        if self.state == "failed":
+            return f"{self.device} (failed: {self.error})"[:_LABEL_LENGTH]
+        return self.device if self.state in ("idle", "busy") else f"{self.device} (loading the model)"
+
+    def works_on(self, job_id: str, epoch: int) -> bool:
+        """Whether this attempt at this job is what the worker was given."""
+        return self.work is not None and (self.work.job_id, self.work.epoch) == (job_id, epoch)
+
+    def rest(self) -> None:
+        """The worker has ended its job."""
+        self.work = None
+        self.cancelled_at_s = None
+        self.state = "idle"
+
+
+class WorkerPool:
+    """One worker for each device.
+
+    Args:
+        context: Of ZeroMQ.
+        config: Devices, model, times and the program of a worker.
+        log_folder: Where the workers' own output goes.
+    """
+
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], config: ServerConfig, log_folder: Path):
+        self._config = config
+        self._log_folder = log_folder
+        # Mode 0700; not in the home folder, whose path may be longer than such an address may be.
+        self._folder = tempfile.mkdtemp(prefix="threedimo-")
+        self._endpoint = f"ipc://{self._folder}/link"
+        self.socket = context.socket(zmq.ROUTER)
+        self.socket.setsockopt(zmq.LINGER, 0)
+        self.socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
+        self.socket.bind(self._endpoint)
+        self.workers = [Worker(index, device) for index, device in enumerate(config.devices)]
+        self._stopping = False
+
+    @property
+    def all_failed(self) -> bool:
+        """Whether no worker could load the model."""
+        return all(worker.state == "failed" for worker in self.workers)
+
+    @property
+    def all_gone(self) -> bool:
+        """Whether no process is left."""
+        return all(worker.process is None for worker in self.workers)
+
+    def idle(self) -> Worker | None:
+        """A worker that waits for work."""
+        return next((worker for worker in self.workers if worker.state == "idle"), None)
+
+    def assign(self, worker: Worker, work: Work, camera: bytes) -> None:
+        """Give an idle worker a job. If it dies before it reads it, `watch` reports the loss."""
+        worker.work = work
+        worker.state = "busy"
+        try:
+            send_to(self.socket, worker.name, work, camera)
+        except zmq.ZMQError as error:
+            self._kill(worker, f"it takes no work ({error})")
+
+    def cancel(self, job_id: str) -> None:
+        """Ask the worker of a job to stop; `watch` kills it if it does not."""
+        for worker in self.workers:
+            if worker.work is not None and worker.work.job_id == job_id and worker.cancelled_at_s is None:
+                worker.cancelled_at_s = time.monotonic()
+                try:
+                    send_to(self.socket, worker.name, CancelWork(job_id, worker.work.epoch))
+                except zmq.ZMQError as error:
+                    self._kill(worker, f"it takes no messages ({error})")
+
+    def receive(self) -> Iterator[tuple[Worker, WorkerMessage, bytes]]:
+        """Reports about work. What concerns the process itself is dealt with here."""
+        while True:
+            try:
+                name, message, body = receive_from(self.socket)
+            except zmq.Again:
+                return
+            except msgspec.MsgspecError:
+                logger.exception("a worker's message cannot be read")
+                continue
+            worker = next((worker for worker in self.workers if worker.name == name), None)
+            if worker is None:
+                continue  # The last words of a process that was given up.
+            worker.heard_at_s = time.monotonic()
+            match message:
+                case Heartbeat():
+                    pass
+                case WorkerReady():
+                    worker.state, worker.device, worker.num_load_crashes = "idle", message.device, 0
+                    logger.info("worker %s is ready with %s", worker.device, message.model.id)
+                case LoadFailed():
+                    self._fail(worker, from_code(message.code, message.message))
+                case _:
+                    yield worker, message, body
+
+    def watch(self) -> list[Loss]:
+        """Start what is due, kill what hangs, and report the jobs of those that died."""
+        now = time.monotonic()
+        losses: list[Loss] = []
+        for worker in self.workers:
+            if worker.process is None:
+                if worker.state == "waiting" and now >= worker.restart_at_s and not self._stopping:
+                    self._start(worker)
+                continue
+            if worker.process.poll() is None:
+                self._kill_if_hanging(worker, now)
+                continue
+            loss = self._bury(worker, now)
+            if loss is not None:
+                losses.append(loss)
+        return losses
+
+    def retry_failed(self) -> None:
+        """Try once more to load the model: somebody asks for it again."""
+        for worker in self.workers:
+            if worker.state == "failed":
+                worker.state, worker.restart_at_s, worker.num_load_crashes = "waiting", 0.0, 0
+
+    def stop(self) -> None:
+        """Ask every process to end; `watch` until `all_gone`."""
+        self._stopping = True
+        for worker in self.workers:
+            if worker.process is not None:
+                worker.process.terminate()
+
+    def close(self) -> None:
+        """Kill whoever is left and remove the link."""
+        self._stopping = True
+        for worker in self.workers:
+            if worker.process is not None:
+                worker.process.kill()
+                worker.process.wait()
+                _close_input(worker.process)
+                worker.process = None
+        self.socket.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _start(self, worker: Worker) -> None:
+        worker.num_starts += 1
+        worker.name = f"{worker.index}.{worker.num_starts}".encode()
+        worker.state, worker.error, worker.kill_reason = "loading", None, ""
+        worker.heard_at_s, worker.died_at_s = time.monotonic(), None
+        device = self._config.devices[worker.index]
+        command = [
+            *self._config.worker_command,
+            *("--link", self._endpoint, "--name", worker.name.decode()),
+            *("--model", self._config.model, "--device", device),
+        ]
+        with (self._log_folder / f"worker-{worker.index}.log").open("ab") as log:
+            # A session of its own, so that Ctrl+C in the server's terminal reaches the server alone.
+            worker.process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
+            )
+        logger.info("worker %s starts as process %d", device, worker.process.pid)
+
+    def _kill_if_hanging(self, worker: Worker, now: float) -> None:
+        if now - worker.heard_at_s > self._config.worker_silence_s:
+            self._kill(worker, f"no heartbeat for {self._config.worker_silence_s:g} s")
+        elif worker.cancelled_at_s is not None and now - worker.cancelled_at_s > self._config.cancel_grace_s:
+            self._kill(worker, f"it worked on for {self._config.cancel_grace_s:g} s after a cancel")
+
+    def _kill(self, worker: Worker, reason: str) -> None:
+        if worker.process is not None and not worker.kill_reason:
+            logger.error("worker %s is killed: %s", worker.device, reason)
+            worker.kill_reason = reason
+            worker.process.kill()
+
+    def _bury(self, worker: Worker, now: float) -> Loss | None:
+        assert worker.process is not None
+        status = worker.process.returncode
+        worker.died_at_s = worker.died_at_s or now
+        if (
+            status == LOAD_FAILED_EXIT
+            and worker.state == "loading"
+            and now - worker.died_at_s < _REPORT_GRACE_S
+        ):
+            return None  # Its report is still on the way.
+        _close_input(worker.process)
+        worker.process = None
+        if worker.state == "failed":
+            return None
+        reason = worker.kill_reason or f"the process ended with status {status}"
+        work, was_loading = worker.work, worker.state == "loading"
+        worker.rest()
+        worker.name = b""
+        self._plan_restart(worker, was_loading, reason, now)
+        if self._stopping:
+            return None if work is None else Loss(work.job_id, work.epoch, "the server stops")
+        extra = for_job(work.job_id) if work else None
+        logger.error("worker %s is lost: %s", worker.device, reason, extra=extra)
+        return Loss(work.job_id, work.epoch, reason) if work else None
+
+    def _plan_restart(self, worker: Worker, was_loading: bool, reason: str, now: float) -> None:
+        worker.num_load_crashes += was_loading
+        if worker.num_load_crashes >= MAX_LOAD_CRASHES:
+            error = ModelError(
+                f"the worker was lost {worker.num_load_crashes} times while loading the model",
+                given=reason,
+                remedy="read the worker's log on the server",
+            )
+            self._fail(worker, error)
+            return
+        worker.state = "waiting"
+        backoff_s = _FIRST_BACKOFF_S * 2**worker.num_load_crashes
+        worker.restart_at_s = now + min(MAX_BACKOFF_S, backoff_s)
+
+    def _fail(self, worker: Worker, error: ThreeDimoError) -> None:
+        logger.error("worker %s cannot load the model: %s", worker.device, error)
+        worker.state, worker.error = "failed", error
+
+
+def _close_input(process: subprocess.Popen[bytes]) -> None:
+    if process.stdin is not None:
+        process.stdin.close()

@@ -1,0 +1,242 @@
+"""Real server processes on free ports in a temporary home, and what is needed to ask something of them."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from PIL import Image
+
+from threedimo.model_info import INDEX_NAME, INFO_NAME
+from threedimo.wire.client import Client, Event, Refused, Result, Timing, make_asset
+from threedimo.wire.connection import ConnectionInfo, read_connection
+from threedimo.wire.messages import FINAL_STATES, Asset, Footage, GenerateRequest, ModelInfo
+
+PROGRAMS = Path(__file__).parent / "programs"
+PATIENCE_S = 20.0
+
+
+@pytest.fixture(scope="session")
+def tiny_info() -> ModelInfo:
+    return ModelInfo(
+        id="tiny",
+        trained=False,
+        width=32,
+        height=32,
+        num_frames=9,
+        max_frames=33,
+        fps=8.0,
+        frame_step=4,
+        size_step=16,
+        num_inference_steps=4,
+        text_guidance_scale=1.0,
+        motion_guidance_scale=1.0,
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory, tiny_info: ModelInfo) -> Path:
+    folder = tmp_path_factory.mktemp("model")
+    (folder / INFO_NAME).write_bytes(msgspec.json.encode(tiny_info))
+    (folder / INDEX_NAME).write_text("{}")
+    return folder
+
+
+class Inputs:
+    """A reference image and a sequence of driving pictures, with their bytes."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+        self.reference = self._picture(0)
+        self.driving = [self._picture(10 + index) for index in range(12)]
+
+    def request(self, text: str = "", **fields: Any) -> GenerateRequest:
+        footage = fields.pop("driving_footage", Footage(files=self.driving, fps=8.0))
+        return GenerateRequest(reference_image=self.reference, driving_footage=footage, text=text, **fields)
+
+    def _picture(self, grey: int) -> Asset:
+        stream = io.BytesIO()
+        pixels = np.full((32, 32, 3), grey, np.uint8)
+        Image.fromarray(pixels).save(stream, "PNG")
+        asset = make_asset(stream.getvalue(), f"{grey}.png")
+        self.files[asset.hash] = stream.getvalue()
+        return asset
+
+
+@pytest.fixture(scope="session")
+def inputs() -> Inputs:
+    return Inputs()
+
+
+class ServerProcess:
+    """A server that can be killed and started again in the same home."""
+
+    def __init__(self, home: Path, model: str, options: dict[str, Any]):
+        self.home = home
+        self._command = [
+            sys.executable,
+            str(PROGRAMS / "serve_tiny.py"),
+            str(home),
+            model,
+            json.dumps(options),
+        ]
+        self._environment = {
+            **os.environ,
+            "THREEDIMO_TEST_MARKER": str(home / "marker"),
+            "OMP_NUM_THREADS": "1",
+        }
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        connection_file = self.home / "connection.json"
+        with (self.home / "output.txt").open("ab") as output:
+            self.process = subprocess.Popen(
+                self._command, stdout=output, stderr=output, env=self._environment
+            )
+
+        def ready() -> bool:
+            assert self.process is not None
+            assert self.process.poll() is None, self.output()
+            return connection_file.exists() and read_connection_or_none(connection_file) is not None
+
+        wait_until(ready)
+
+    def connection(self) -> ConnectionInfo:
+        return read_connection(self.home / "connection.json")
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        assert self.process is not None
+        self.process.send_signal(number)
+        return self.process.wait(PATIENCE_S)
+
+    def worker_pid(self) -> int:
+        """The newest worker that the log names."""
+        lines = [line for line in self.log().splitlines() if "starts as process" in line]
+        return int(lines[-1].rsplit(" ", 1)[1])
+
+    def log(self) -> str:
+        return (self.home / "logs" / "server.log").read_text()
+
+    def output(self) -> str:
+        return (self.home / "output.txt").read_text()
+
+    def close(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.stop()
+
+
+def read_connection_or_none(path: Path) -> ConnectionInfo | None:
+    try:
+        return read_connection(path)
+    except Exception:  # of a dead server whose file is still there, until the new one replaces it
+        return None
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def wait() -> Callable[[Callable[[], bool]], None]:
+    return wait_until
+
+
+@pytest.fixture
+def start_server(tmp_path: Path, tiny_model: Path) -> Iterator[Callable[..., ServerProcess]]:
+    started: list[ServerProcess] = []
+
+    def start(model: Path = tiny_model, **options: Any) -> ServerProcess:
+        home = tmp_path / f"home{len(started)}"
+        home.mkdir()
+        server = ServerProcess(home, str(model), options)
+        started.append(server)
+        server.start()
+        return server
+
+    yield start
+    for server in started:
+        server.close()
+
+
+@pytest.fixture(scope="module")
+def shared_server(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Iterator[ServerProcess]:
+    server = ServerProcess(tmp_path_factory.mktemp("home"), str(tiny_model), {})
+    server.start()
+    yield server
+    server.close()
+
+
+class Follower:
+    """A client that collects what it hears."""
+
+    def __init__(self, server: ServerProcess):
+        self.client = Client(server.connection, "test", Timing(ping_s=0.3, lost_s=1.5))
+        self.heard: list[Any] = []
+
+    def submit(self, inputs: Inputs, text: str = "", job_id: str | None = None, **options: Any) -> str:
+        label = options.pop("label", "")
+        job_id = job_id or str(uuid.uuid4())
+        self.client.submit(job_id, inputs.request(text, **options), inputs.files, label=label)
+        return job_id
+
+    def wait_for(self, wanted: Callable[[Any], bool], patience_s: float = PATIENCE_S) -> Any:
+        deadline = time.monotonic() + patience_s
+        while True:
+            found = next((event for event in self.heard if wanted(event)), None)
+            if found is not None:
+                return found
+            assert time.monotonic() < deadline, self.heard
+            self.client.wait(0.05)
+            self.heard += self.client.pump()
+
+    def state(self, job_id: str, state: str) -> Event:
+        return self.wait_for(
+            lambda event: isinstance(event, Event) and (event.job_id, event.state) == (job_id, state)
+        )
+
+    def end(self, job_id: str) -> Event:
+        return self.wait_for(
+            lambda event: isinstance(event, Event) and event.job_id == job_id and event.state in FINAL_STATES
+        )
+
+    def result(self, job_id: str) -> Result:
+        return self.wait_for(lambda event: isinstance(event, Result) and event.job_id == job_id)
+
+    def refusal(self) -> Refused:
+        return self.wait_for(lambda event: isinstance(event, Refused))
+
+    def states(self, job_id: str) -> list[str]:
+        return [event.state for event in self.heard if isinstance(event, Event) and event.job_id == job_id]
+
+
+@pytest.fixture
+def follow() -> Iterator[Callable[[ServerProcess], Follower]]:
+    followers: list[Follower] = []
+
+    def make(server: ServerProcess) -> Follower:
+        followers.append(Follower(server))
+        return followers[-1]
+
+    yield make
+    for follower in followers:
+        follower.client.close()

@@ -1,0 +1,83 @@
+"""The real worker with a pipeline of numpy: it dims the driving frames, and obeys words of the prompt.
+
+slow: a step takes 0.1 s. deaf: never asks whether to stop. fatal: the process kills itself, at every try.
+fatal-once: only if the file named by THREEDIMO_TEST_MARKER is missing. wrong: raises. memory: runs out of it.
+"""
+
+import os
+import signal
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from threedimo.errors import InvalidModel
+from threedimo.media import fit_frames
+from threedimo.model_info import read_model_info
+from threedimo.progress import Progress, Step
+from threedimo_server.worker import main
+
+
+@dataclass
+class TinyOutput:
+    frames: np.ndarray
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+class TinyPipeline:
+    def __init__(self, model: str):
+        self.info = read_model_info(model)
+
+    def __call__(
+        self,
+        _reference_image,
+        driving_frames,
+        prompt,
+        _camera_path,
+        *,
+        num_frames,
+        width,
+        height,
+        num_inference_steps,
+        on_step,
+        should_stop,
+        **_others,
+    ):
+        assert driving_frames.shape[0] == num_frames
+        words = prompt.split()
+        progress = Progress(on_step, None if "deaf" in words else should_stop, lambda: None)
+        frames = fit_frames(driving_frames, width, height)
+        with progress.phase("denoising"):
+            for step in range(num_inference_steps + 1):
+                obey(words, step)
+                progress.report(Step("denoising", step, num_inference_steps, lambda: frames[0], 0))
+        return TinyOutput(frames // 2, progress.seconds)
+
+
+def obey(words: list[str], step: int) -> None:
+    if "slow" in words:
+        time.sleep(0.1)
+    if step != 1:
+        return
+    if "wrong" in words:
+        raise RuntimeError("a sentence of the library\nand a second line")
+    if "memory" in words:
+        raise MemoryError
+    if "fatal" in words:
+        os.kill(os.getpid(), signal.SIGKILL)
+    marker = Path(os.environ["THREEDIMO_TEST_MARKER"])
+    if "fatal-once" in words and not marker.exists():
+        marker.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def load(model: str, device: str) -> TinyPipeline:
+    if Path(model, "broken").exists():
+        raise InvalidModel("the weights are damaged", given=model, remedy="copy them again")
+    return TinyPipeline(model)
+
+
+if __name__ == "__main__":
+    sys.exit(main(load=load))
