@@ -135,7 +135,7 @@ class MotionEncoder(ModelMixin, ConfigMixin):
     @property
     def num_tokens(self) -> int:
         """Motion tokens a frame, body and hands together."""
-        return self.config.num_body_tokens + self.config.num_hand_tokens
+        return self.config["num_body_tokens"] + self.config["num_hand_tokens"]
 
     def forward(
         self, driving_frames: Tensor, hand_crops: Tensor | None = None, hand_visible: Tensor | None = None
@@ -152,10 +152,9 @@ class MotionEncoder(ModelMixin, ConfigMixin):
             Motion tokens (batch, frames, num_tokens, motion_dim).
         """
         batch, _, num_frames, height, width = driving_frames.shape
-        if (height, width) != (self.config.frame_size, self.config.frame_size):
-            raise ValueError(
-                f"driving frames are {width}x{height}, the encoder reads squares of {self.config.frame_size}"
-            )
+        size = self.config["frame_size"]
+        if (height, width) != (size, size):
+            raise ValueError(f"driving frames are {width}x{height}, the encoder reads squares of {size}")
         frames = rearrange(driving_frames, "b c f h w -> (b f) 1 c h w")
         tokens = self.body(frames, frames.new_ones(batch * num_frames, 1, dtype=torch.bool))
         if self.hands is not None:
@@ -170,7 +169,7 @@ class MotionEncoder(ModelMixin, ConfigMixin):
         batch, _, num_frames = driving_frames.shape[:3]
         shape = (batch, num_frames, NUM_HANDS)
         if hand_crops is None:
-            size = self.config.hand_crop_size
+            size = self.config["hand_crop_size"]
             nothing = driving_frames.new_zeros(*shape, 3, size, size)
             return nothing, driving_frames.new_zeros(shape, dtype=torch.bool)
         if hand_visible is None:

@@ -10,11 +10,11 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from diffusers import WanTransformer3DModel
 from diffusers.configuration_utils import register_to_config
 from diffusers.hooks._helpers import TransformerBlockMetadata, TransformerBlockRegistry
 from diffusers.models.modeling_outputs import Transformer2DModelOutput
-from diffusers.models.transformers.transformer_wan import WanTransformerBlock
+from diffusers.models.modeling_utils import ModelMixin  # noqa: F401 - looked up here when a pipeline loads
+from diffusers.models.transformers.transformer_wan import WanTransformer3DModel, WanTransformerBlock
 from einops import rearrange
 from torch import Tensor, nn
 
@@ -31,6 +31,22 @@ def latent_frame_times(num_latent_frames: int, device: torch.device) -> Tensor:
     """Middle of the video frames that each latent frame covers: 0, then 2.5, 6.5, ... in frames."""
     times = torch.arange(num_latent_frames, device=device) * float(TEMPORAL_COMPRESSION)
     return (times - (TEMPORAL_COMPRESSION - 1) / 2).clamp(min=0)
+
+
+class VideoTimeRotary(nn.Module):
+    """Rotary positions in time of the video tokens, for their motion queries.
+
+    A module of its own, so that context parallelism can split its output as it splits the tokens.
+    """
+
+    def __init__(self, head_dim: int):
+        super().__init__()
+        self.head_dim = head_dim
+
+    def forward(self, grid: tuple[int, int, int], device: torch.device) -> Rotary:
+        """Positions for tokens on a grid of (latent_frames, height, width)."""
+        times = latent_frame_times(grid[0], device).repeat_interleave(grid[1] * grid[2])
+        return time_rotary(times, self.head_dim)
 
 
 class MotionWanTransformerBlock(WanTransformerBlock):
@@ -53,12 +69,12 @@ class MotionWanTransformerBlock(WanTransformerBlock):
         super().__init__(dim, ffn_dim, num_heads, qk_norm, cross_attn_norm, eps, added_kv_proj_dim)
         self.motion_attn = MotionAttention(dim, motion_dim, motion_inner_dim, motion_num_heads, eps)
 
-    def forward(
+    def forward(  # type: ignore[override] - the base annotates a pair of tensors as one
         self,
         hidden_states: Tensor,
         encoder_hidden_states: Tensor,
         temb: Tensor,
-        rotary_emb: tuple[Tensor, Tensor],
+        rotary_emb: Rotary,
         motion_hidden_states: Tensor | None = None,
         motion_rotary: tuple[Rotary, Rotary] | None = None,
     ) -> Tensor:
@@ -101,6 +117,10 @@ class MotionWanTransformer3DModel(WanTransformer3DModel):
 
     _no_split_modules = ["MotionWanTransformerBlock"]  # noqa: RUF012 - the names that diffusers looks for
     _repeated_blocks = ["MotionWanTransformerBlock"]  # noqa: RUF012
+    _cp_plan = {  # noqa: RUF012
+        **WanTransformer3DModel._cp_plan,
+        "motion_rope": WanTransformer3DModel._cp_plan["rope"],
+    }
 
     @register_to_config
     def __init__(
@@ -144,6 +164,7 @@ class MotionWanTransformer3DModel(WanTransformer3DModel):
             pos_embed_seq_len=pos_embed_seq_len,
         )
         self.register_to_config(num_layers=num_layers)
+        self.motion_rope = VideoTimeRotary(motion_inner_dim // motion_num_heads)
         self.blocks = nn.ModuleList(
             MotionWanTransformerBlock(
                 num_attention_heads * attention_head_dim,
@@ -190,7 +211,8 @@ class MotionWanTransformer3DModel(WanTransformer3DModel):
         types = {name: parameter.dtype for name, parameter in base.named_parameters()}
         for name, parameter in adapted.named_parameters():
             parameter.data = parameter.data.to(base.device, types.get(name, base.dtype))
-        return adapted.to(base.device)
+        nn.Module.to(adapted, base.device)  # for the buffers
+        return adapted
 
     def motion_parameters(self) -> dict[str, nn.Parameter]:
         """The parameters that the method adds, by name: what an adapter checkpoint holds."""
@@ -209,7 +231,7 @@ class MotionWanTransformer3DModel(WanTransformer3DModel):
         """Predict the velocity of the flow.
 
         Args:
-            hidden_states: Noised latents (batch, channels, latent_frames, height, width); the first may be clean.
+            hidden_states: Noised latents (batch, channels, latent_frames, height, width), leading ones clean.
             timestep: (batch,), or (batch, video_tokens) with 0 for the tokens of clean frames.
             encoder_hidden_states: Text embeddings (batch, text_tokens, text_dim).
             encoder_hidden_states_image: Image embeddings of the Wan2.1 I2V models.
@@ -221,7 +243,7 @@ class MotionWanTransformer3DModel(WanTransformer3DModel):
             Velocity with the shape of `hidden_states`.
         """
         latent_frames, height, width = hidden_states.shape[2:]
-        patch_t, patch_h, patch_w = self.config.patch_size
+        patch_t, patch_h, patch_w = self.config["patch_size"]
         rotary_emb = self.rope(hidden_states)
         tokens = rearrange(self.patch_embedding(hidden_states), "b d t h w -> b (t h w) d").contiguous()
 
@@ -237,7 +259,7 @@ class MotionWanTransformer3DModel(WanTransformer3DModel):
         motion, motion_rotary = self._motion_context(motion_tokens, camera_tokens, grid)
         for block in self.blocks:
             arguments = (tokens, text, modulation, rotary_emb, motion, motion_rotary)
-            if torch.is_grad_enabled() and self.gradient_checkpointing:
+            if torch.is_grad_enabled() and self.gradient_checkpointing and self._gradient_checkpointing_func:
                 tokens = self._gradient_checkpointing_func(block, *arguments)
             else:
                 tokens = block(*arguments)
@@ -257,9 +279,8 @@ class MotionWanTransformer3DModel(WanTransformer3DModel):
             torch.arange(tokens.shape[1], device=device).repeat_interleave(tokens.shape[2])
             for tokens in given
         ]
-        video_times = latent_frame_times(grid[0], device).repeat_interleave(grid[1] * grid[2])
-        head_dim = self.config.motion_inner_dim // self.config.motion_num_heads
-        rotary = (time_rotary(video_times, head_dim), time_rotary(torch.cat(frame_times), head_dim))
+        token_rotary = time_rotary(torch.cat(frame_times), self.motion_rope.head_dim)
+        rotary = (self.motion_rope(grid, device), token_rotary)
         return torch.cat([rearrange(tokens, "b f k d -> b (f k) d") for tokens in given], dim=1), rotary
 
     def _final_layer(self, tokens: Tensor, temb: Tensor) -> Tensor:
@@ -271,7 +292,7 @@ class MotionWanTransformer3DModel(WanTransformer3DModel):
 
     def _unpatchify(self, tokens: Tensor, grid: tuple[int, int, int]) -> Tensor:
         latent_frames, height, width = grid
-        patch_t, patch_h, patch_w = self.config.patch_size
+        patch_t, patch_h, patch_w = self.config["patch_size"]
         return rearrange(
             tokens,
             "b (t h w) (pt ph pw c) -> b c (t pt) (h ph) (w pw)",
@@ -282,7 +303,8 @@ class MotionWanTransformer3DModel(WanTransformer3DModel):
 def _register_for_step_caches() -> None:
     """Step caches of diffusers look blocks up by exact class; a Wan block returns only hidden states."""
     metadata: Any = TransformerBlockMetadata(
-        return_hidden_states_index=0, return_encoder_hidden_states_index=None
+        0,
+        None,  # type: ignore[arg-type] - None is what the library itself passes for Wan
     )
     TransformerBlockRegistry.register(MotionWanTransformerBlock, metadata)
 

@@ -1,0 +1,135 @@
+"""Training of the embedded model from nothing, through all stages, in pieces of any length."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from threedimo.pipeline import MotionTransferPipeline
+from threedimo.version import VERSION
+from threedimo.wire.messages import ModelInfo
+from threedimo_training.clip_files import BLOCK_CLIPS, ClipFolder, write_block
+from threedimo_training.latent_files import LatentFolder, write_latents
+from threedimo_training.recipe import MAX_TEXT_TOKENS, EmbeddedRecipe, make_scheduler
+from threedimo_training.stages import AutoencoderStage, GeneratorStage, WarmUpStage, measure_statistics
+from threedimo_training.trainer import has_fast_bfloat16, run_stage, state_file
+from threedimo_training.training_state import load_state
+
+NOTES = (
+    "Small model trained on procedural mannequins only: soft {size}x{size} pictures, people and rooms that "
+    "look like its training data, simple motions. It shows that the whole way works; it is not fit for real "
+    "footage or real faces, for which a full-size model is needed."
+)
+
+
+def render_clips(recipe: EmbeddedRecipe, work: Path, report: Callable[[str], None]) -> None:
+    """Render all training clips that are not there yet."""
+    (work / "clips").mkdir(parents=True, exist_ok=True)
+    num_blocks = -(-recipe.num_clips // BLOCK_CLIPS)
+    for index in range(num_blocks):
+        started = time.monotonic()
+        write_block(work / "clips", index, recipe)
+        report(f"clips {index + 1}/{num_blocks} blocks  {time.monotonic() - started:.1f} s")
+
+
+def train(recipe: EmbeddedRecipe, work: Path, minutes: float, report: Callable[[str], None]) -> bool:
+    """Go on with the training for at most `minutes`, through whatever stages that reaches.
+
+    Args:
+        recipe: The same one each time.
+        work: Folder with the rendered clips, which also keeps the state of every stage.
+        minutes: Time to spend.
+        report: Is told how it goes, line by line.
+
+    Returns:
+        Whether all stages are done.
+    """
+    deadline = time.monotonic() + 60 * minutes
+    clips = ClipFolder(work / "clips")
+    autoencoder = AutoencoderStage(recipe, clips)
+    if not run_stage(autoencoder, work, deadline, report):
+        return False
+    warm_up = WarmUpStage(recipe, clips)
+    if not run_stage(warm_up, work, deadline, report):
+        return False
+    latents = _latents(autoencoder, clips, work, deadline, report)
+    if latents is None:
+        return False
+    return run_stage(GeneratorStage(recipe, clips, latents, warm_up.encoder), work, deadline, report)
+
+
+def _latents(
+    autoencoder: AutoencoderStage,
+    clips: ClipFolder,
+    work: Path,
+    deadline: float,
+    report: Callable[[str], None],
+) -> LatentFolder | None:
+    folder = work / "latents"
+    folder.mkdir(exist_ok=True)
+    vae = autoencoder.autoencoder.eval().requires_grad_(False)
+    measure_statistics(vae, clips)
+    if has_fast_bfloat16():
+        vae = vae.to(torch.bfloat16)
+    for block in range(len(clips.files)):
+        if time.monotonic() > deadline:
+            return None
+        write_latents(folder, clips, vae, block)
+        report(f"latents {block + 1}/{len(clips.files)} blocks")
+    autoencoder.autoencoder.float()
+    return LatentFolder(folder)
+
+
+def export(recipe: EmbeddedRecipe, work: Path, output: Path, report: Callable[[str], None]) -> None:
+    """Write what has been trained so far as a pipeline folder in 16-bit safetensors.
+
+    Raises:
+        EmptyMedia: There are no clips to measure the latents on.
+        FileNotFoundError: A stage has not begun.
+    """
+    clips = ClipFolder(work / "clips")
+    autoencoder = AutoencoderStage(recipe, clips)
+    load_state(state_file(work, "autoencoder"), autoencoder.modules)
+    measure_statistics(autoencoder.autoencoder.eval(), clips)
+    generator = GeneratorStage(
+        recipe, clips, LatentFolder(work / "latents"), WarmUpStage(recipe, clips).encoder
+    )
+    step, _ = load_state(state_file(work, "generator"), generator.modules)
+    averaged = {
+        name.removeprefix("ema_"): module
+        for name, module in generator.modules.items()
+        if name.startswith("ema_")
+    }
+    pipeline = MotionTransferPipeline(
+        tokenizer=generator.tokenizer,
+        vae=autoencoder.autoencoder,
+        scheduler=make_scheduler(),
+        num_lead_latents=1,
+        max_text_tokens=MAX_TEXT_TOKENS,
+        info=_info(recipe),
+        **averaged,
+    )
+    pipeline.to(dtype=torch.float16)
+    pipeline.save_pretrained(output, safe_serialization=True)
+    report(f"exported step {step} of {recipe.generator_steps} to {output}")
+
+
+def _info(recipe: EmbeddedRecipe) -> ModelInfo:
+    return ModelInfo(
+        id=f"threedimo-embedded-{VERSION}",
+        trained=True,
+        width=recipe.size,
+        height=recipe.size,
+        num_frames=recipe.num_frames,
+        max_frames=241,
+        fps=recipe.fps,
+        frame_step=4,
+        size_step=16,
+        num_inference_steps=10,
+        text_guidance_scale=1.5,
+        motion_guidance_scale=2.0,
+        notes=NOTES.format(size=recipe.size),
+    )

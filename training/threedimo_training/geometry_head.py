@@ -1,0 +1,87 @@
+"""Heads that read 3D pose off the motion tokens, in training only (paper section 3.4).
+
+The geometry head regresses local joint rotations without the global root orientation, so that it asks for
+nothing that depends on the view. Measured, it does not start a small encoder by itself; during the warm-up on
+single frames two more heads help, for the joints relative to the pelvis in the body's own frame and in the
+camera's frame.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor, nn
+
+NUM_BODY_ROTATIONS = 23
+"""Joints of the 24 of SMPL without the root, whose orientation depends on the view."""
+
+
+def rotation_6d(matrices: Tensor) -> Tensor:
+    """First two columns of rotation matrices (..., 3, 3), as (..., 6): a continuous form for regression."""
+    return matrices[..., :2].transpose(-1, -2).flatten(-2)
+
+
+class PoseHead(nn.Module):
+    """A light MLP from one frame's motion tokens (..., K, motion_dim) to `num_values` numbers."""
+
+    def __init__(self, num_tokens: int, motion_dim: int, num_values: int, hidden_dim: int = 256):
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(num_tokens * motion_dim, hidden_dim),
+            nn.GELU(),
+            nn.Linear(hidden_dim, hidden_dim),
+            nn.GELU(),
+            nn.Linear(hidden_dim, num_values),
+        )
+
+    def forward(self, motion_tokens: Tensor) -> Tensor:
+        """Regress from the concatenated tokens of each frame."""
+        return self.layers(motion_tokens.flatten(-2))
+
+
+class GeometryHead(PoseHead):
+    """Body rotations in 6D form, without the root."""
+
+    def __init__(self, num_tokens: int, motion_dim: int):
+        super().__init__(num_tokens, motion_dim, NUM_BODY_ROTATIONS * 6)
+
+    def loss(self, motion_tokens: Tensor, rotations: Tensor) -> Tensor:
+        """Mean squared error against local rotation matrices (..., 24, 3, 3), root first."""
+        wanted = rotation_6d(rotations[..., 1:, :, :]).flatten(-2)
+        return F.mse_loss(self(motion_tokens), wanted)
+
+
+class WarmUpHeads(nn.Module):
+    """The three heads of the encoder warm-up."""
+
+    def __init__(self, num_tokens: int, motion_dim: int, num_joints: int):
+        super().__init__()
+        self.geometry = GeometryHead(num_tokens, motion_dim)
+        self.body_joints = PoseHead(num_tokens, motion_dim, num_joints * 3)
+        self.camera_joints = PoseHead(num_tokens, motion_dim, num_joints * 3)
+
+    def losses(
+        self, motion_tokens: Tensor, rotations: Tensor, body_joints: Tensor, camera_joints: Tensor
+    ) -> dict[str, Tensor]:
+        """Losses of a batch of frames, and the errors that a person can judge.
+
+        Args:
+            motion_tokens: (batch, K, motion_dim).
+            rotations: (batch, 24, 3, 3) local.
+            body_joints: (batch, joints, 3) metres from the pelvis, in the pelvis's own axes.
+            camera_joints: (batch, joints, 3) metres from the pelvis, in the camera's axes.
+
+        Returns:
+            `loss`; `body_mm` and `camera_mm`, mean joint errors in millimetres.
+        """
+        geometry = self.geometry.loss(motion_tokens, rotations)
+        errors = {}
+        for name, head, wanted in (
+            ("body", self.body_joints, body_joints),
+            ("camera", self.camera_joints, camera_joints),
+        ):
+            found = rearrange(head(motion_tokens), "b (j d) -> b j d", d=3).float()
+            errors[name] = torch.linalg.vector_norm(found - wanted, dim=-1).mean()
+        loss = errors["body"] + errors["camera"] + geometry
+        return {"loss": loss, "body_mm": errors["body"] * 1000, "camera_mm": errors["camera"] * 1000}

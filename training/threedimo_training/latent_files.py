@@ -1,0 +1,66 @@
+"""Cached latents of the targets: encoded once, because targets are never augmented.
+
+Beside the latents stands how much of each latent place the person covers, so that the loss can look at people
+more than at walls.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from diffusers import AutoencoderKLWan
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from threedimo.latents import encode_video
+from threedimo_training.clip_files import BLOCK_CLIPS, ClipFolder, video_tensor
+
+ENCODING_BATCH = 8
+
+
+def write_latents(folder: Path, clips: ClipFolder, autoencoder: AutoencoderKLWan, block: int) -> None:
+    """Encode the targets of one block of clips, unless that was done."""
+    file = folder / clips.files[block].name.replace("clips", "latents")
+    if file.exists():
+        return
+    latents, person = [], []
+    for first in range(block * BLOCK_CLIPS, (block + 1) * BLOCK_CLIPS, ENCODING_BATCH):
+        indices = list(range(first, first + ENCODING_BATCH))
+        with torch.no_grad():
+            latents.append(encode_video(autoencoder, video_tensor(clips.read("target", indices))).half())
+        person.append(person_share(clips.read("silhouette", indices), latents[-1].shape[2:]))
+    partial = file.with_suffix(".partial")
+    save_file({"latents": torch.cat(latents), "person": torch.cat(person).half()}, partial)
+    partial.replace(file)
+
+
+def person_share(silhouette: Tensor, shape: torch.Size) -> Tensor:
+    """Share of each latent place that the person covers, (batch, latent_frames, height, width) in [0, 1].
+
+    Args:
+        silhouette: (batch, frames, height, width) bool.
+        shape: Latent frames, height and width.
+    """
+    covered = silhouette.float()
+    # The first latent frame holds one video frame, each later one four.
+    first = F.adaptive_avg_pool2d(covered[:, :1], shape[1:])
+    later = F.adaptive_avg_pool3d(covered[:, None, 1:], (shape[0] - 1, *shape[1:]))[:, 0]
+    return torch.cat([first, later], dim=1)
+
+
+class LatentFolder:
+    """All cached latents, in memory: a thousandth of the pictures' size."""
+
+    def __init__(self, folder: Path):
+        blocks = [load_file(file) for file in sorted(folder.glob("latents-*.safetensors"))]
+        self._columns = {name: torch.cat([block[name] for block in blocks]) for name in ("latents", "person")}
+
+    def __len__(self) -> int:
+        """Samples."""
+        return len(self._columns["latents"])
+
+    def read(self, name: str, indices: list[int]) -> Tensor:
+        """Latents (batch, channels, latent_frames, height, width) or person shares without channels."""
+        return self._columns[name][indices]

@@ -1,0 +1,148 @@
+"""The embedded model's recipe: sizes and schedules in one place, and its untrained components.
+
+Same classes as the full size at a tiny configuration. The autoencoder is fully convolutional and the
+generator's positions are rotary, so a larger `size` needs more training but no other code.
+"""
+
+from __future__ import annotations
+
+import string
+from dataclasses import dataclass
+
+import torch
+from diffusers import AutoencoderKLWan, FlowMatchEulerDiscreteScheduler
+from transformers import T5Tokenizer, UMT5Config, UMT5EncoderModel
+
+from threedimo.camera import NUM_HINTS, VOCABULARY
+from threedimo.models import CameraEncoder, MotionEncoder, MotionWanTransformer3DModel
+
+PERSON_WORDS = (
+    "a",
+    "an",
+    "the",
+    "of",
+    "person",
+    "man",
+    "woman",
+    "child",
+    "dancer",
+    "is",
+    "in",
+    "and",
+    "with",
+)
+HAND_CROP_SIZE = 32
+MAX_TEXT_TOKENS = 64
+
+
+@dataclass(frozen=True)
+class EmbeddedRecipe:
+    """What the embedded model is and how long each stage of its training lasts.
+
+    Args:
+        size: Width and height of its frames in pixels; a multiple of 16.
+        num_frames: Frames of a clip, 4k+1.
+        fps: Frame rate of its clips.
+        num_clips: Training clips rendered beforehand.
+        autoencoder_steps: Steps of the video autoencoder.
+        warm_up_steps: Steps of the motion encoder alone, on single frames.
+        generator_steps: Steps of the motion encoder and the generator together.
+        seed: Of everything random.
+    """
+
+    size: int = 64
+    num_frames: int = 17
+    fps: float = 8.0
+    num_clips: int = 6000
+    autoencoder_steps: int = 3000
+    warm_up_steps: int = 5000
+    generator_steps: int = 6000
+    autoencoder_batch: int = 4
+    autoencoder_frames: int = 5
+    warm_up_batch: int = 96
+    generator_batch: int = 16
+    seed: int = 0
+
+
+def make_autoencoder() -> AutoencoderKLWan:
+    """A causal Wan video autoencoder in its residual (2.2) form, 8x8x4 compression, 16 channels."""
+    return AutoencoderKLWan(
+        base_dim=16,
+        decoder_base_dim=24,
+        z_dim=16,
+        dim_mult=[1, 2, 2],
+        num_res_blocks=1,
+        temperal_downsample=[True, True],
+        latents_mean=[0.0] * 16,
+        latents_std=[1.0] * 16,
+        is_residual=True,
+        in_channels=12,
+        out_channels=12,
+        patch_size=2,
+        scale_factor_spatial=8,
+        scale_factor_temporal=4,
+    )
+
+
+def make_tokenizer() -> T5Tokenizer:
+    """Whole words for the camera vocabulary and simple person words; letters for everything else."""
+    words = sorted({word for word in (*VOCABULARY, *PERSON_WORDS) if len(word) > 1})
+    pieces = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁", -4.0)]
+    pieces += [(f"▁{word}", -1.0) for word in words] + [(word, -1.5) for word in words]
+    pieces += [(letter, -8.0) for letter in string.ascii_letters + string.digits + string.punctuation]
+    return T5Tokenizer(vocab=pieces, extra_ids=0)
+
+
+def make_text_encoder(vocab_size: int) -> UMT5EncoderModel:
+    """A UMT5 encoder of 128 channels and 3 layers."""
+    config = UMT5Config(
+        vocab_size=vocab_size, d_model=128, d_kv=32, d_ff=256, num_layers=3, num_heads=4, dropout_rate=0.0
+    )
+    return UMT5EncoderModel(config)
+
+
+def make_motion_encoder(recipe: EmbeddedRecipe) -> MotionEncoder:
+    """Body tokens from whole frames at the recipe's size, hand tokens from crops of 32 pixels."""
+    return MotionEncoder(
+        frame_size=recipe.size,
+        patch_size=8,
+        hand_crop_size=HAND_CROP_SIZE,
+        hand_patch_size=8,
+        hidden_dim=192,
+        num_layers=5,
+        num_hand_layers=2,
+        num_heads=6,
+        motion_dim=192,
+    )
+
+
+def make_camera_encoder() -> CameraEncoder:
+    """One token a frame, as wide as the motion tokens."""
+    return CameraEncoder(num_hints=NUM_HINTS, hidden_dim=192, motion_dim=192)
+
+
+def make_transformer() -> MotionWanTransformer3DModel:
+    """The generator: 256 channels, 8 blocks, patches of 2x2 latents."""
+    return MotionWanTransformer3DModel(
+        patch_size=(1, 2, 2),
+        num_attention_heads=8,
+        attention_head_dim=32,
+        in_channels=16,
+        out_channels=16,
+        text_dim=128,
+        ffn_dim=1024,
+        num_layers=8,
+        motion_dim=192,
+        motion_inner_dim=256,
+        motion_num_heads=8,
+    )
+
+
+def make_scheduler() -> FlowMatchEulerDiscreteScheduler:
+    """Plain flow matching; small latents need no shift of the noise levels."""
+    return FlowMatchEulerDiscreteScheduler(shift=1.0)
+
+
+def seeded(seed: int) -> None:
+    """Make the initial weights of what is built next repeatable."""
+    torch.manual_seed(seed)
