@@ -14,6 +14,9 @@ from bpy.props import (
     StringProperty,
 )
 
+# Paths beside the .blend start with //; from 4.5 on Blender asks for such a property to say so.
+_PATH_OPTIONS = {"PATH_SUPPORTS_BLEND_RELATIVE"} if bpy.app.version >= (4, 5, 0) else set()
+
 
 def _is_camera(_settings: bpy.types.PropertyGroup, candidate: bpy.types.Object) -> bool:
     return candidate.type == "CAMERA"
@@ -25,7 +28,7 @@ class ThreeDimoJobRecord(bpy.types.PropertyGroup):
     job_id: StringProperty()
     label: StringProperty()
     folder: StringProperty(
-        description="Where its files are; // is the folder of the .blend", subtype="DIR_PATH"
+        description="Where its files are; // is the folder of the .blend",
     )
     state: StringProperty()
     message: StringProperty(description="Why it failed")
@@ -46,11 +49,13 @@ class ThreeDimoSettings(bpy.types.PropertyGroup):
         name="Reference",
         description="Picture of the character, as it shall look in the first frame",
         subtype="FILE_PATH",
+        options=_PATH_OPTIONS,
     )
     driving_footage: StringProperty(
         name="Driving",
         description="Footage of the motion: a video, or the first picture of a numbered sequence",
         subtype="FILE_PATH",
+        options=_PATH_OPTIONS,
     )
     driving_fps: FloatProperty(
         name="Sequence fps",

@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 BUSY_INTERVAL_S = 0.1
 IDLE_INTERVAL_S = 1.0
+ENDED_BADLY = ("failed", "cancelled")
 # How long a blocking call waits for a server that does not answer.
 PATIENCE_S = 15.0
 
@@ -132,16 +133,21 @@ def reattach(*, again: bool = False) -> list[Job]:
     """Take up the jobs of all scenes that are not in this session and whose frames were not placed yet.
 
     Args:
-        again: Also those that failed, and those whose plane was undone: what a person asks for by a button.
+        again: Also those that ended badly, and those whose plane was undone: what a person asks for by a
+            button.
+
+    Returns:
+        The jobs of this file that go on now, those that were followed before included.
     """
     current = session()
-    taken: list[Job] = []
+    followed: list[Job] = []
     for scene in bpy.data.scenes:
         for record in scene.threedimo.jobs:
             known = current.jobs.get(record.job_id)
-            if record.placed or (known is not None and not (again and known.ended)):
+            if known is not None and not known.ended:
+                followed.append(known)
                 continue
-            if record.state in ("failed", "cancelled") and not again:
+            if record.placed or ((known is not None or record.state in ENDED_BADLY) and not again):
                 continue
             job = current.attach(
                 record.job_id,
@@ -152,8 +158,8 @@ def reattach(*, again: bool = False) -> list[Job]:
             )
             camera_uid = record.camera.session_uid if record.camera else 0
             _owners[job.job_id] = (scene.session_uid, camera_uid)
-            taken.append(job)
-    return taken
+            followed.append(job)
+    return followed
 
 
 def forget(job_id: str) -> None:

@@ -24,6 +24,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 REPOSITORY = "user_default"
+_EXIT_STATUS = pytest.StashKey[int]()
 MODULE = f"bl_ext.{REPOSITORY}.threedimo"
 
 if importlib.util.find_spec("bpy") is None:
@@ -31,6 +32,20 @@ if importlib.util.find_spec("bpy") is None:
 else:
     # `python -m pytest` puts the repository first, where it would hide the library inside the zip.
     sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != ROOT]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    session.config.stash[_EXIT_STATUS] = int(exitstatus)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Leave without Blender's own end: bpy 4.2 crashes there if any operator in Python is registered."""
+    if "bpy" in sys.modules:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(config.stash[_EXIT_STATUS])
 
 
 @pytest.fixture(scope="session")

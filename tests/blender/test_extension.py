@@ -119,22 +119,29 @@ def test_addon_registers_its_settings_and_operators(scene, blender):
     )
 
 
-def test_disabling_and_enabling_leaves_nothing_behind(scene, blender, addon, installed):
+def threads():
+    return [thread for thread in threading.enumerate() if thread.name.startswith("threedimo")]
+
+
+def test_disabling_and_enabling_leaves_nothing_behind(scene, blender, addon, installed, tmp_path):
     scene.threedimo.seed = 7
     handlers = len(blender.app.handlers.load_post)
-    addon("runtime").tick()
-    timer = addon("runtime")._on_timer
-    assert blender.app.timers.is_registered(timer)
+    # A job whose frames are here starts the thread that lays them out.
+    (tmp_path / "result" / "frames").mkdir(parents=True)
+    mapping = addon("timeline").FrameMapping(1, 5, 24.0, 5)
+    addon("runtime").session().attach("a-job", "A job", tmp_path, mapping, 0)
+    assert threads()
 
     for _ in range(2):
+        timer = importlib.import_module(f"{installed.__name__}.runtime")._on_timer
+        assert blender.app.timers.is_registered(timer)
         blender.ops.preferences.addon_disable(module=installed.__name__)
         assert not blender.app.timers.is_registered(timer)
         assert len(blender.app.handlers.load_post) == handlers - 1
         assert not hasattr(blender.types.Scene, "threedimo")
-        assert not [thread for thread in threading.enumerate() if thread.name.startswith("threedimo")]
+        assert not [name for name in dir(blender.types) if name.lower().startswith("threedimo")]
+        assert not threads()
         blender.ops.preferences.addon_enable(module=installed.__name__)
-        timer = importlib.import_module(f"{installed.__name__}.runtime")._on_timer
-        assert blender.app.timers.is_registered(timer)
 
     assert scene.threedimo.seed == 7
     assert len(blender.app.handlers.load_post) == handlers

@@ -1,0 +1,214 @@
+"""The product: real footage, a real picture, an animated camera, a real server, frames on a plane.
+
+Needs the library's environment for the server (`THREEDIMO_COMMAND`, otherwise `.venv/bin/threedimo`) and the
+media of `tools/fetch_test_media.py`. The second half is another process: a Blender that was closed and opened
+again.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.blender
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMAND = os.environ.get("THREEDIMO_COMMAND", str(ROOT / ".venv" / "bin" / "threedimo"))
+MODEL = os.environ.get("THREEDIMO_TEST_MODEL", "embedded")
+MEDIA = ROOT / ".cache" / "test-media"
+START_S = 120.0
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory, blender):
+    """A server's home, which the add-on finds as a user's would."""
+    before = os.environ["THREEDIMO_HOME"]
+    folder = tmp_path_factory.mktemp("home")
+    os.environ["THREEDIMO_HOME"] = str(folder)
+    yield folder
+    os.environ["THREEDIMO_HOME"] = before
+
+
+@pytest.fixture(scope="module")
+def server(home):
+    """A real server process."""
+    # The server has a Python of its own: nothing of Blender's may leak into it.
+    environment = {
+        key: value for key, value in os.environ.items() if not key.startswith(("BLENDER", "PYTHON"))
+    }
+    log = home / "server.log"
+    with log.open("w") as stream:
+        process = subprocess.Popen(
+            [COMMAND, "serve", "--model", MODEL, "--device", "cpu"],
+            env=environment,
+            stdout=stream,
+            stderr=stream,
+        )
+    try:
+        deadline = time.monotonic() + START_S
+        while not (home / "connection.json").exists():
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.1)
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        code = process.wait(timeout=60)
+    assert code == 0, log.read_text()
+
+
+@pytest.fixture
+def shot(blender, scene, add_camera):
+    """A camera that arcs around a target on a path of parents and constraints, 48 frames at 24 fps."""
+    for name in ("demo.mp4", "astronaut.png"):
+        assert (MEDIA / name).is_file(), "tools/fetch_test_media.py fetches the media"
+    camera = add_camera(lens=35.0)
+    pivot = blender.data.objects.new("Pivot", None)
+    target = blender.data.objects.new("Target", None)
+    for item in (pivot, target):
+        scene.collection.objects.link(item)
+    target.location = (0.0, 0.0, 0.9)
+    camera.parent = pivot
+    camera.location = (0.0, -4.0, 1.2)
+    camera.constraints.new("TRACK_TO").target = target
+    for scene_frame, angle in ((101, 0.0), (148, np.radians(45))):
+        pivot.rotation_euler.z = angle
+        pivot.keyframe_insert("rotation_euler", frame=scene_frame)
+    scene.frame_start, scene.frame_end = 101, 148
+    scene.render.resolution_x = scene.render.resolution_y = 128
+    settings = scene.threedimo
+    settings.reference_image = str(MEDIA / "astronaut.png")
+    settings.driving_footage = str(MEDIA / "demo.mp4")
+    settings.subject = target
+    return camera
+
+
+def read_pixels(blender, path: Path):
+    image = blender.data.images.load(str(path), check_existing=False)
+    width, height = image.size
+    pixels = np.array(image.pixels[:]).reshape(height, width, 4)[::-1, :, :3] * 255
+    blender.data.images.remove(image)
+    return pixels
+
+
+def test_from_a_scene_to_frames_on_a_plane_in_it(blender, scene, server, shot, addon, render, tmp_path):
+    blender.ops.wm.save_as_mainfile(filepath=str(tmp_path / "shot.blend"))
+
+    assert blender.ops.threedimo.generate() == {"FINISHED"}
+
+    (record,) = scene.threedimo.jobs
+    assert (record.state, record.placed, record.message) == ("ready", True, "")
+    assert "arcs" in scene.threedimo.camera_text
+    folder = tmp_path / "threedimo" / record.job_id
+    info = json.loads((folder / "result" / "result.json").read_text())
+    assert info["num_frames"] == record.num_frames
+    assert info["text"] == scene.threedimo.camera_text
+    mapping = addon("shots").record_mapping(record)
+    assert mapping.num_scene_frames == 48
+
+    # The frames differ from each other, so that showing a wrong one would show.
+    frames = [
+        read_pixels(blender, folder / "result" / "frames" / f"{i:05d}.png") for i in range(mapping.num_frames)
+    ]
+    for before, after in itertools.pairwise(frames):
+        assert np.abs(before - after).mean() > 0.05
+    height, width = frames[0].shape[:2]
+    for scene_frame in (95, 101, 102, 103, 117, 131, 147, 148, 149, 200):
+        shown = render(scene_frame, "CYCLES", (width, height))
+        distances = [np.abs(shown - frame).mean() for frame in frames]
+        assert int(np.argmin(distances)) == mapping.result_frame_at(scene_frame), (
+            f"at {scene_frame}: {distances}"
+        )
+        assert min(distances) < 1.0
+
+
+def test_second_client_takes_up_the_job_of_a_first_that_was_closed(
+    blender, scene, server, shot, addon, tmp_path, extension_zip
+):
+    """The first client submits and goes away; its file, opened by another process, gets the frames."""
+    file = tmp_path / "night.blend"
+    blender.ops.wm.save_as_mainfile(filepath=str(file))
+    runtime = addon("runtime")
+    runtime.wait_for_server()
+    job = runtime.generate(scene, "0f0e0d0c-1111-4222-8333-444455556666")
+    deadline = time.monotonic() + 60
+    while job.state in ("preparing", "sending"):
+        runtime.tick()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert job.error is None
+    blender.ops.wm.save_mainfile()
+    runtime.end_session()  # the first client is gone
+    assert not (tmp_path / "threedimo" / job.job_id / "result").exists()
+
+    report = tmp_path / "report.json"
+    script = textwrap.dedent(
+        f"""
+        import json, os, sys
+        sys.path[:] = [entry for entry in sys.path if entry]
+        import bpy
+        bpy.ops.extensions.package_install_files(
+            filepath={str(extension_zip)!r}, repo="user_default", enable_on_install=True
+        )
+        bpy.ops.wm.open_mainfile(filepath={str(file)!r})
+        bpy.ops.threedimo.reattach()
+        (record,) = bpy.context.scene.threedimo.jobs
+        image = record.plane.active_material.node_tree.nodes["Image Texture"].image
+        with open({str(report)!r}, "w") as stream:
+            json.dump(
+                dict(
+                    job_id=record.job_id,
+                    state=record.state,
+                    placed=record.placed,
+                    frames=bpy.path.abspath(image.filepath),
+                ),
+                stream,
+            )
+        os._exit(0)  # bpy 4.2 crashes in its own end if any operator in Python is registered
+        """
+    )
+    second = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "BLENDER_USER_RESOURCES": str(tmp_path / "second-user")},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+    assert second.returncode == 0, second.stdout + second.stderr
+    found = json.loads(report.read_text())
+    assert found == {
+        "job_id": job.job_id,
+        "state": "ready",
+        "placed": True,
+        "frames": str(tmp_path / "threedimo" / job.job_id / "plane" / "00000.png"),
+    }
+    assert len(list(Path(found["frames"]).parent.iterdir())) == 48
+
+
+def test_cancel_stops_a_job_at_the_server(blender, scene, server, shot, addon):
+    runtime = addon("runtime")
+    runtime.wait_for_server()
+    job = runtime.generate(scene, "0f0e0d0c-1111-4222-8333-444455557777")
+    while job.state == "preparing":
+        runtime.tick()
+        time.sleep(0.005)
+
+    assert blender.ops.threedimo.cancel(job_id=job.job_id) == {"FINISHED"}
+    runtime.wait_for_jobs([job])
+
+    assert job.state == "cancelled"
+    assert scene.threedimo.jobs[0].state == "cancelled"
+    assert not scene.threedimo.jobs[0].placed

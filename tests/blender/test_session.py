@@ -1,0 +1,151 @@
+"""The session without a server, with a silent one, and with one of another version; jobs found on disk."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+
+import pytest
+
+pytestmark = pytest.mark.blender
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """An empty home: no server."""
+    monkeypatch.setenv("THREEDIMO_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def make_session(addon, home):
+    """Make sessions that find the server of this home."""
+    from threedimo.wire.connection import find_server
+
+    made = []
+
+    def make():
+        made.append(addon("session").Session(find_server))
+        return made[-1]
+
+    yield make
+    for session in made:
+        session.close()
+
+
+@pytest.fixture
+def silent_server(home):
+    """Two sockets that take everything and never answer: a server that hangs."""
+    import zmq
+
+    from threedimo.wire.connection import ConnectionInfo, connection_path, write_connection
+
+    with zmq.Context() as context, context.socket(zmq.ROUTER) as control, context.socket(zmq.ROUTER) as data:
+        ports = [each.bind_to_random_port("tcp://127.0.0.1") for each in (control, data)]
+        addresses = [f"tcp://127.0.0.1:{port}" for port in ports]
+        write_connection(connection_path(), ConnectionInfo(*addresses))
+        yield
+        for each in (control, data):
+            each.close(linger=0)
+
+
+def pump_for(session, seconds):
+    """Pump as the timer does, and give the time that each call took."""
+    took = []
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        start = time.perf_counter()
+        session.pump()
+        took.append(time.perf_counter() - start)
+        time.sleep(0.01)
+    return took
+
+
+def test_without_a_server_the_problem_says_how_to_start_one(make_session):
+    session = make_session()
+
+    session.pump()
+
+    assert not session.connected
+    assert session.problem.code == "server.unreachable"
+    assert "no server is running here" in str(session.problem)
+    assert "What to do: start a server with `threedimo serve`" in str(session.problem)
+
+
+def test_server_of_another_version_is_named_as_such(make_session, home):
+    home.mkdir()
+    connection = {
+        "version": 2,
+        "control": "tcp://127.0.0.1:1",
+        "data": "tcp://127.0.0.1:2",
+        "token": "",
+        "pid": 0,
+    }
+    file = home / "connection.json"
+    file.write_text(json.dumps(connection))
+    file.chmod(0o600)
+    session = make_session()
+
+    session.pump()
+
+    assert session.problem.code == "protocol.version"
+    assert "update" in str(session.problem)
+
+
+def test_server_that_hangs_never_holds_blender_up(make_session, silent_server):
+    session = make_session()
+
+    took = pump_for(session, 1.5)
+
+    assert not session.connected
+    # Generous against a busy machine: a call that waited would show as hundreds of milliseconds.
+    assert statistics.median(took) < 0.005
+    assert max(took) < 0.1
+
+
+def test_shot_is_refused_while_there_is_no_server(make_session, addon, tmp_path):
+    from threedimo.errors import ServerUnreachable
+
+    session = make_session()
+    session.pump()
+
+    with pytest.raises(ServerUnreachable, match="threedimo serve"):
+        session.start("id", "label", tmp_path, addon("timeline").FrameMapping(1, 5, 24.0, 5), None)
+
+
+def test_job_whose_frames_are_on_disk_needs_no_server(make_session, addon, tmp_path, write_picture):
+    for frame in range(2):
+        write_picture(tmp_path / "job" / "result" / "frames" / f"{frame:05d}.png", (frame, 0, 0))
+    session = make_session()
+
+    job = session.attach("id", "label", tmp_path / "job", addon("timeline").FrameMapping(1, 4, 24.0, 2), 3)
+    pump_for(session, 0.3)
+
+    assert (job.state, job.error) == ("ready", None)
+    assert len(list((tmp_path / "job" / "plane").iterdir())) == 4
+
+
+def test_damaged_result_on_disk_fails_the_job_with_a_remedy(make_session, addon, tmp_path):
+    (tmp_path / "job" / "result" / "frames").mkdir(parents=True)
+    session = make_session()
+
+    job = session.attach("id", "label", tmp_path / "job", addon("timeline").FrameMapping(1, 4, 24.0, 2), 3)
+    pump_for(session, 0.3)
+
+    assert job.state == "failed"
+    assert "What to do" in str(job.error)
+    assert not (tmp_path / "job" / "plane").exists()
+
+
+def test_job_says_what_goes_on(addon, tmp_path):
+    make_job = addon("session").Job
+    mapping = addon("timeline").FrameMapping(1, 4, 24.0, 2)
+
+    running = make_job(
+        "id", "label", tmp_path, mapping, "running", phase="denoising", step=3, num_steps=10, eta_s=12.4
+    )
+    sending = make_job("id", "label", tmp_path, mapping, "sending", moved=1_000_000, total=4_000_000)
+
+    assert (running.sentence(), running.fraction) == ("denoising 3/10, about 12 s left", 0.3)
+    assert (sending.sentence(), sending.fraction) == ("sending 1.0 of 4.0 MB", 0.25)
