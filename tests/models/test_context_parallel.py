@@ -43,7 +43,8 @@ def _forward(transformer: torch.nn.Module) -> torch.Tensor:
         normal(1, 6, 16),
         motion_tokens=normal(1, 9, 3, 16),
         camera_tokens=normal(1, 9, 1, 16),
-    ).sample
+        return_dict=False,  # the library gathers tensors and tuples only
+    )[0]
 
 
 def _one_of_two(rank: int, port: int, folder: Path) -> None:

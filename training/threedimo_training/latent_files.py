@@ -40,10 +40,10 @@ def person_share(silhouette: Tensor, shape: torch.Size) -> Tensor:
     """Share of each latent place that the person covers, (batch, latent_frames, height, width) in [0, 1].
 
     Args:
-        silhouette: (batch, frames, height, width) bool.
+        silhouette: (batch, frames, height, width) uint8, 255 where the person covers the whole pixel.
         shape: Latent frames, height and width.
     """
-    covered = silhouette.float()
+    covered = silhouette.float() / 255
     # The first latent frame holds one video frame, each later one four.
     first = F.adaptive_avg_pool2d(covered[:, :1], shape[1:])
     later = F.adaptive_avg_pool3d(covered[:, None, 1:], (shape[0] - 1, *shape[1:]))[:, 0]

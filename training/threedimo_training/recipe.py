@@ -54,10 +54,11 @@ class EmbeddedRecipe:
     num_frames: int = 17
     fps: float = 8.0
     num_clips: int = 6000
-    autoencoder_steps: int = 3000
+    autoencoder_steps: int = 5000
     warm_up_steps: int = 5000
     generator_steps: int = 6000
-    autoencoder_batch: int = 4
+    autoencoder_images: int = 16
+    autoencoder_clips: int = 4
     autoencoder_frames: int = 5
     warm_up_batch: int = 96
     generator_batch: int = 16
