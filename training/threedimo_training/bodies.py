@@ -1,4 +1,4 @@
-"""Synthetic people: a 24-joint skeleton with hands, dressed in rounded cones, different for every seed.
+"""Synthetic people: a skeleton dressed in rounded cones, different for every seed.
 
 A body is a list of rounded cones (two spheres and the cone that touches both, optionally flattened), each
 fixed to one bone and painted with a small procedural pattern. Left and right, front and back of a person
@@ -15,26 +15,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# The 24 joints, names and order of SMPL (Loper et al. 2015), so that other data can share the geometry head.
-JOINT_NAMES = (
-    *("pelvis", "left_hip", "right_hip", "spine1", "left_knee", "right_knee", "spine2", "left_ankle"),
-    *("right_ankle", "spine3", "left_foot", "right_foot", "neck", "left_collar", "right_collar", "head"),
-    *("left_shoulder", "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist"),
-    *("left_hand", "right_hand"),
+from threedimo_training.parts import CHECKS, DOTS, LOGO, RINGS, SIDES, SOLID, STRIPES, Paint, Parts
+from threedimo_training.skeleton import (
+    DIGITS,
+    JOINT,
+    MIRROR,
+    NUM_BONES,
+    NUM_JOINTS,
+    THUMB_OUT,
+    Posed,
+    forward_kinematics,
 )
-PARENTS = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21)
-NUM_JOINTS = len(JOINT_NAMES)
-JOINT = {name: index for index, name in enumerate(JOINT_NAMES)}
-# Per hand, two bones for each digit; the ring finger's bones carry ring and little finger as one block.
-DIGITS = ("thumb", "index", "middle", "ring")
-NUM_BONES = NUM_JOINTS + 2 * 2 * len(DIGITS)
-SOLID, RINGS, STRIPES, CHECKS, DOTS, LOGO = range(6)
 
-_SIDES = ("left", "right")
-_MIRROR = np.diag([-1.0, 1.0, 1.0])
-_FINGER_BEND_DEG = (80.0, 95.0)
-_THUMB_BEND_DEG = (55.0, 60.0)
-_THUMB_OUT, _THUMB_IN = np.array([0.62, -0.76, -0.1]), np.array([0.7, 0.1, -0.7])
 _CONTACT_SOFTNESS_M = 0.012
 
 
@@ -48,36 +40,6 @@ def is_held_out(kind: str, seed: int) -> bool:
         seed: The seed that makes the person or the motion.
     """
     return hashlib.blake2b(f"{kind}:{seed}".encode(), digest_size=32).digest()[0] < 26
-
-
-def axis_angle_matrices(rotation_vectors: np.ndarray) -> np.ndarray:
-    """Rotation matrices (..., 3, 3) of axis-angle vectors (..., 3) in radians (Rodrigues' formula)."""
-    vectors = np.asarray(rotation_vectors, np.float64)
-    angle = np.linalg.norm(vectors, axis=-1)[..., None, None]
-    x, y, z = np.moveaxis(vectors, -1, 0)
-    zero = np.zeros_like(x)
-    cross = np.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).reshape(*x.shape, 3, 3)
-    first = np.sinc(angle / np.pi)
-    second = 0.5 * np.sinc(angle / (2 * np.pi)) ** 2
-    return np.eye(3) + first * cross + second * (cross @ cross)
-
-
-@dataclass(frozen=True)
-class Paint:
-    """How a part is coloured: pattern of two colours in front, another colour behind, another beyond a cut.
-
-    Colours are RGB in [0, 1]; `period_m` is the pattern's size, `cut` the fraction of the part's length
-    after which `end` shows (a short sleeve), `offset_m` shifts the pattern so that neighbours join.
-    """
-
-    base: tuple[float, ...]
-    second: tuple[float, ...] | None = None
-    back: tuple[float, ...] | None = None
-    end: tuple[float, ...] | None = None
-    pattern: int = SOLID
-    period_m: float = 0.1
-    cut: float = 9.0
-    offset_m: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,27 +72,6 @@ class Body:
     contacts: np.ndarray
 
 
-@dataclass(frozen=True, eq=False)
-class Posed:
-    """A body in motion: bone orientations (F, NUM_BONES, 3, 3) and positions (F, NUM_BONES, 3) in the world.
-
-    The first NUM_JOINTS bones are the joints of `JOINT_NAMES`.
-    """
-
-    rotations: np.ndarray
-    positions: np.ndarray
-
-    @property
-    def joints_world(self) -> np.ndarray:
-        """(F, NUM_JOINTS, 3) metres, z up."""
-        return self.positions[:, :NUM_JOINTS]
-
-    def pelvis_joints(self) -> np.ndarray:
-        """(F, NUM_JOINTS, 3) metres in the pelvis's own frame: free of place and of global orientation."""
-        relative = self.joints_world - self.joints_world[:, :1]
-        return np.einsum("fji,fkj->fki", self.rotations[:, 0], relative)
-
-
 def pose_body(
     body: Body, joint_rotations: np.ndarray, hand_curls: np.ndarray, lift_m: np.ndarray, travel: float = 1.0
 ) -> Posed:
@@ -147,16 +88,8 @@ def pose_body(
         lift_m: (F,) height above the floor.
         travel: Share of the root's horizontal movement that is kept; 0 keeps the person in place.
     """
-    num_frames = len(joint_rotations)
-    local = np.concatenate([joint_rotations, _digit_rotations(hand_curls)], axis=1)
-    rotations = np.empty((num_frames, NUM_BONES, 3, 3))
-    positions = np.zeros((num_frames, NUM_BONES, 3))
-    for bone, parent in enumerate(_ALL_PARENTS):
-        if parent < 0:
-            rotations[:, bone] = local[:, bone]
-            continue
-        rotations[:, bone] = rotations[:, parent] @ local[:, bone]
-        positions[:, bone] = positions[:, parent] + rotations[:, parent] @ body.offsets[bone]
+    posed = forward_kinematics(body.offsets, joint_rotations, hand_curls)
+    rotations, positions, num_frames = posed.rotations, posed.positions, len(joint_rotations)
     bones = body.contacts[:, 0].astype(int)
     points = positions[:, bones] + np.einsum("fcij,cj->fci", rotations[:, bones], body.contacts[:, 1:4])
     heights = points[..., 2] - body.contacts[:, 4]
@@ -170,28 +103,6 @@ def pose_body(
     root[1:, :2] = -travel * np.cumsum(slide, axis=0)
     root[:, :2] -= root[:, :2].mean(axis=0)
     return Posed(rotations, positions + root[:, None])
-
-
-def _all_parents() -> tuple[int, ...]:
-    digits = []
-    for side in range(2):
-        for digit in range(len(DIGITS)):
-            digits += [JOINT["left_hand"] + side, NUM_JOINTS + side * 2 * len(DIGITS) + 2 * digit]
-    return PARENTS + tuple(digits)
-
-
-_ALL_PARENTS = _all_parents()
-
-
-def _digit_rotations(hand_curls: np.ndarray) -> np.ndarray:
-    """(F, 2 * 4 * 2, 3, 3) rotations of the digits' bones for curls (F, 2, 4)."""
-    thumb_axis = np.cross(_THUMB_OUT, _THUMB_IN)
-    axes = np.tile([0.0, 1.0, 0.0], (len(DIGITS), 2, 1))
-    axes[0] = thumb_axis / np.linalg.norm(thumb_axis)
-    bends = np.deg2rad(np.array([_THUMB_BEND_DEG] + [_FINGER_BEND_DEG] * (len(DIGITS) - 1)))
-    matrices = axis_angle_matrices(hand_curls[..., None, None] * bends[..., None] * axes)
-    matrices[:, 1] = _MIRROR @ matrices[:, 1] @ _MIRROR
-    return matrices.reshape(len(hand_curls), -1, 3, 3)
 
 
 @dataclass(frozen=True)
@@ -227,9 +138,9 @@ def make_body(seed: int) -> Body:
         belly=max(0.0, girth - 1.05) * rng.uniform(0.5, 1.5),
     )
     offsets = _skeleton(shape)
-    parts = _Parts(offsets)
+    parts = Parts(offsets)
     _dress(parts, shape, rng)
-    return parts.body(seed, shape.stature)
+    return Body(seed=seed, **parts.arrays(shape.stature))
 
 
 def _skeleton(shape: _Shape) -> np.ndarray:
@@ -250,69 +161,16 @@ def _skeleton(shape: _Shape) -> np.ndarray:
         offsets[JOINT[name]] = offset
     for name, offset in left.items():
         offsets[JOINT[name]] = offset
-        offsets[JOINT[name.replace("left", "right")]] = _MIRROR @ offset
+        offsets[JOINT[name.replace("left", "right")]] = MIRROR @ offset
     digit = {"thumb": (-0.055, -0.032, -0.004), "index": (0.0, -0.03, 0.0), "middle": (0.004, -0.008, 0.0)}
     lengths = {"thumb": 0.042, "index": 0.042, "middle": 0.046, "ring": 0.042}
     for side, sign in enumerate((1.0, -1.0)):
         for index, name in enumerate(DIGITS):
             bone = NUM_JOINTS + side * 2 * len(DIGITS) + 2 * index
-            direction = _THUMB_OUT if name == "thumb" else np.array([1.0, 0.0, 0.0])
+            direction = THUMB_OUT if name == "thumb" else np.array([1.0, 0.0, 0.0])
             offsets[bone] = np.array(digit.get(name, (0.0, 0.025, 0.0))) * (sign, 1, 1)
             offsets[bone + 1] = direction * lengths[name] * (sign, 1, 1)
     return offsets
-
-
-class _Parts:
-    """Collects parts and contact points while a person is being dressed."""
-
-    def __init__(self, offsets: np.ndarray):
-        self.offsets = offsets
-        self._rows: list[tuple] = []
-        self._contacts: list[np.ndarray] = []
-
-    def add(self, bone, start, end, radii, paint: Paint, flatten=(1.0, 1.0), hand=-1, contact=False) -> None:
-        """One rounded cone from `start` to `end` (bone's frame); `flatten` scales its width and depth."""
-        start, end = np.asarray(start, float), np.asarray(end, float)
-        axis, length = end - start, float(np.linalg.norm(end - start))
-        axis = axis / length if length > 0 else np.array([0.0, 0.0, 1.0])
-        back = np.array([0.0, 1.0, 0.0]) if abs(axis[1]) < 0.9 else np.array([0.0, 0.0, 1.0])
-        back = back - axis * (back @ axis)
-        back /= np.linalg.norm(back)
-        frame = np.stack([np.cross(back, axis) * flatten[0], back * flatten[1], axis], axis=1)
-        colours = [paint.base, paint.second or paint.base, paint.back or paint.base, paint.end or paint.base]
-        pattern = (paint.pattern, paint.period_m, paint.cut * length, paint.offset_m)
-        self._rows.append((bone, start, frame, (length, *radii), colours, pattern, hand))
-        if contact:
-            self._contacts += [np.array([bone, *start, radii[0]]), np.array([bone, *end, radii[1]])]
-
-    def ball(self, bone, centre, radii, paint: Paint) -> None:
-        """An ellipsoid with radii along left, back and up."""
-        flatten = (radii[0] / radii[2], radii[1] / radii[2])
-        self.add(bone, centre, centre, (radii[2], radii[2]), paint, flatten)
-
-    def both(self, joint: str, start, end, radii, paints: tuple[Paint, Paint], **options) -> None:
-        """The same part on the left (as given) and mirrored on the right."""
-        for side, paint, sign in zip(_SIDES, paints, (1.0, -1.0), strict=True):
-            mirror = np.array([sign, 1.0, 1.0])
-            self.add(JOINT[f"{side}_{joint}"], start * mirror, end * mirror, radii, paint, **options)
-
-    def body(self, seed: int, stature: float) -> Body:
-        """Everything collected, scaled to the person's stature."""
-        bones, origins, frames, shapes, colours, patterns, hands = zip(*self._rows, strict=True)
-        scale = np.array([1.0, stature, stature, stature, stature])
-        patterns = np.array(patterns, np.float32) * np.array([1.0, stature, stature, stature])
-        return Body(
-            seed=seed,
-            offsets=self.offsets * stature,
-            bones=np.array(bones, np.int64),
-            origins=np.array(origins) * stature,
-            frames=np.array(frames),
-            shapes=np.array(shapes) * stature,
-            colours=np.array(colours, np.float32),
-            patterns=patterns.astype(np.float32),
-            hands=np.array(hands, np.int64),
-            contacts=np.stack(self._contacts) * scale,
-        )
 
 
 _SKINS = ("f6d7c3", "eec1a2", "dca982", "c98f62", "b0744a", "8d5836", "6b4027", "4a2c1c")
@@ -328,24 +186,30 @@ def _cloth(rng: np.random.Generator) -> tuple[float, ...]:
     hue = rng.random()
     kind = rng.choice(4, p=[0.5, 0.18, 0.17, 0.15])
     saturation = (rng.uniform(0.6, 1.0), rng.uniform(0.2, 0.45), rng.uniform(0.2, 0.8), 0.0)[kind]
-    value = (rng.uniform(0.45, 0.95), rng.uniform(0.8, 1.0), rng.uniform(0.12, 0.3), rng.uniform(0.05, 1))[kind]
+    value = (rng.uniform(0.45, 0.95), rng.uniform(0.8, 1.0), rng.uniform(0.12, 0.3), rng.uniform(0.05, 1))[
+        kind
+    ]
     return colorsys.hsv_to_rgb(hue, saturation, value)
 
 
-def _dress(parts: _Parts, shape: _Shape, rng: np.random.Generator) -> None:
+def _dress(parts: Parts, shape: _Shape, rng: np.random.Generator) -> None:
     skin = _hex(_SKINS[rng.integers(len(_SKINS))])
     skin = tuple(float(np.clip(c * rng.uniform(0.94, 1.06), 0, 1)) for c in skin)
-    hair = _hex(_HAIRS[rng.choice(len(_HAIRS), p=[0.17, 0.17, 0.15, 0.13, 0.1, 0.08, 0.07, 0.05, 0.04, 0.04])])
+    hair = _hex(
+        _HAIRS[rng.choice(len(_HAIRS), p=[0.17, 0.17, 0.15, 0.13, 0.1, 0.08, 0.07, 0.05, 0.04, 0.04])]
+    )
     _torso_and_arms(parts, shape, rng, skin)
     _legs(parts, shape, rng, skin)
     _hands(parts, skin)
     _head(parts, shape, rng, skin, hair)
 
 
-def _torso_and_arms(parts: _Parts, shape: _Shape, rng: np.random.Generator, skin: tuple) -> None:
+def _torso_and_arms(parts: Parts, shape: _Shape, rng: np.random.Generator, skin: tuple) -> None:
     top, second = _cloth(rng), _cloth(rng)
     back = _cloth(rng) if rng.random() < 0.6 else top
-    pattern = int(rng.choice([SOLID, RINGS, STRIPES, CHECKS, DOTS, LOGO], p=[0.1, 0.2, 0.15, 0.12, 0.08, 0.35]))
+    pattern = int(
+        rng.choice([SOLID, RINGS, STRIPES, CHECKS, DOTS, LOGO], p=[0.1, 0.2, 0.15, 0.12, 0.08, 0.35])
+    )
     period = rng.uniform(0.07, 0.14)
     g, wide = shape.girth, shape.shoulders
 
@@ -366,29 +230,37 @@ def _torso_and_arms(parts: _Parts, shape: _Shape, rng: np.random.Generator, skin
     sleeves = (_cloth(rng) if rng.random() < 0.5 else top, top)
     sleeves = sleeves if rng.random() < 0.5 else sleeves[::-1]
     ringed = RINGS if rng.random() < 0.3 else SOLID
-    upper = tuple(Paint(c, second, None, skin, ringed, 0.1, sleeve) for c in sleeves)
-    lower = tuple(Paint(c if sleeve > 1 else skin, second, None, skin, ringed if sleeve > 1 else 0, 0.1) for c in sleeves)
+    upper = [Paint(c, second, None, skin, ringed, 0.1, sleeve) for c in sleeves]
+    lower = [Paint(c, second, None, skin, ringed, 0.1) if sleeve > 1 else Paint(skin) for c in sleeves]
     limb, zero = shape.limb, np.zeros(3)
     shoulder, elbow, wrist = (parts.offsets[JOINT[f"left_{n}"]] for n in ("shoulder", "elbow", "wrist"))
-    yoke = tuple(Paint(c, c, back) for c in sleeves)
+    yoke = [Paint(c, c, back) for c in sleeves]
     parts.both("collar", np.array([0.0, 0.0, -0.015]), shoulder * 0.95, (0.058, 0.055 * limb), yoke)
     parts.both("shoulder", zero, elbow, (0.056 * limb, 0.042 * limb), upper, contact=True)
     parts.both("elbow", zero, wrist * 0.98, (0.043 * limb, 0.03 * limb), lower, contact=True)
     neck = parts.offsets[JOINT["head"]]
     parts.add(JOINT["neck"], (0, 0, -0.05), neck, (0.056, 0.05), Paint(skin, back=skin))
-    parts.add(JOINT["pelvis"], (0, 0.01, -0.04), (0, 0.01, 0.07), (0.118 * g, 0.108 * g), shirt(-0.3), (hips, 0.95), contact=True)
+    parts.add(
+        JOINT["pelvis"],
+        (0, 0.01, -0.04),
+        (0, 0.01, 0.07),
+        (0.118 * g, 0.108 * g),
+        shirt(-0.3),
+        (hips, 0.95),
+        contact=True,
+    )
 
 
-def _legs(parts: _Parts, shape: _Shape, rng: np.random.Generator, skin: tuple) -> None:
+def _legs(parts: Parts, shape: _Shape, rng: np.random.Generator, skin: tuple) -> None:
     cloth, second = _cloth(rng), _cloth(rng)
     kind = rng.choice(["long", "short", "skirt"], p=[0.6, 0.25, 0.15])
     legs = (cloth, _cloth(rng)) if rng.random() < 0.3 else (cloth, cloth)
     ringed = RINGS if rng.random() < 0.15 else SOLID
     thigh_cut = 9.0 if kind == "long" else rng.uniform(0.4, 0.95)
-    thighs = tuple(Paint(c, second, None, skin, ringed, 0.16, thigh_cut) for c in legs)
-    shins = tuple(Paint(c if kind == "long" else skin, second, None, skin, ringed if kind == "long" else 0, 0.16) for c in legs)
+    thighs = [Paint(c, second, None, skin, ringed, 0.16, thigh_cut) for c in legs]
+    shins = [Paint(c, second, None, skin, ringed, 0.16) if kind == "long" else Paint(skin) for c in legs]
     shoe, limb, zero = _cloth(rng), shape.limb, np.zeros(3)
-    shoes = (Paint(shoe), Paint(shoe if rng.random() < 0.8 else _cloth(rng)))
+    shoes = [Paint(shoe), Paint(shoe if rng.random() < 0.8 else _cloth(rng))]
     knee, ankle, ball = (parts.offsets[JOINT[f"left_{n}"]] for n in ("knee", "ankle", "foot"))
     parts.both("hip", zero, knee, (0.088 * limb, 0.058 * limb), thighs, contact=True)
     parts.both("knee", zero, ankle, (0.059 * limb, 0.04 * limb), shins, contact=True)
@@ -397,19 +269,23 @@ def _legs(parts: _Parts, shape: _Shape, rng: np.random.Generator, skin: tuple) -
     parts.both("foot", zero, np.array([0.0, -0.075, -0.004]), (0.035, 0.03), shoes, contact=True)
     belt = Paint(legs[0], back=_cloth(rng) if rng.random() < 0.3 else legs[0])
     g, pelvis = shape.girth, JOINT["pelvis"]
-    parts.add(pelvis, (0, 0.012, -0.06), (0, 0.012, 0.02), (0.117 * g, 0.119 * g), belt, (1.33 * shape.hips, 0.98))
+    parts.add(
+        pelvis, (0, 0.012, -0.06), (0, 0.012, 0.02), (0.117 * g, 0.119 * g), belt, (1.33 * shape.hips, 0.98)
+    )
     if kind == "skirt":
         flare = Paint(cloth, second, belt.back, None, int(rng.choice([SOLID, RINGS, STRIPES])), 0.08)
         parts.add(pelvis, (0, 0.01, 0.0), (0, 0.01, -0.26), (0.12 * g, 0.19), flare, (1.15, 0.9))
 
 
-def _hands(parts: _Parts, skin: tuple) -> None:
+def _hands(parts: Parts, skin: tuple) -> None:
     paint, palm = Paint(skin), np.array([0.085, 0.0, 0.0])
     for side, sign in enumerate((1.0, -1.0)):
         mirror = np.array([sign, 1.0, 1.0])
-        wrist = JOINT[f"{_SIDES[side]}_wrist"]
+        wrist = JOINT[f"{SIDES[side]}_wrist"]
         start = np.array([0.02, 0.0, 0.0])
-        parts.add(wrist, start * mirror, palm * mirror, (0.03, 0.034), paint, (0.55, 1.25), side, contact=True)
+        parts.add(
+            wrist, start * mirror, palm * mirror, (0.03, 0.034), paint, (0.55, 1.25), side, contact=True
+        )
         for index, name in enumerate(DIGITS):
             bone = NUM_JOINTS + side * 2 * len(DIGITS) + 2 * index
             reach = parts.offsets[bone + 1]
@@ -419,7 +295,7 @@ def _hands(parts: _Parts, skin: tuple) -> None:
             parts.add(bone + 1, np.zeros(3), reach * 0.85, (radius, radius * 0.8), paint, flatten, side)
 
 
-def _head(parts: _Parts, shape: _Shape, rng: np.random.Generator, skin: tuple, hair: tuple) -> None:
+def _head(parts: Parts, shape: _Shape, rng: np.random.Generator, skin: tuple, hair: tuple) -> None:
     head, s = JOINT["head"], shape.head
     white, dark, lips = Paint((0.95, 0.95, 0.95)), Paint((0.06, 0.05, 0.05)), tuple(c * 0.62 for c in skin)
 
@@ -438,8 +314,11 @@ def _head(parts: _Parts, shape: _Shape, rng: np.random.Generator, skin: tuple, h
     _hair(ball, parts, s, rng, Paint(hair))
 
 
-def _hair(ball, parts: _Parts, s: float, rng: np.random.Generator, hair: Paint) -> None:
-    style = rng.choice(["bald", "short", "bob", "long", "ponytail", "bun", "afro", "cap"], p=[0.06, 0.24, 0.13, 0.16, 0.12, 0.08, 0.08, 0.13])
+def _hair(ball, parts: Parts, s: float, rng: np.random.Generator, hair: Paint) -> None:
+    style = rng.choice(
+        ["bald", "short", "bob", "long", "ponytail", "bun", "afro", "cap"],
+        p=[0.06, 0.24, 0.13, 0.16, 0.12, 0.08, 0.08, 0.13],
+    )
     head = JOINT["head"]
     if style != "bald":
         ball((0, 0.012, 0.122), (0.085, 0.1, 0.107), hair)
@@ -456,6 +335,13 @@ def _hair(ball, parts: _Parts, s: float, rng: np.random.Generator, hair: Paint) 
     elif style == "cap":
         cloth = Paint(_cloth(rng))
         ball((0, 0.004, 0.138), (0.092, 0.106, 0.1), cloth)
-        parts.add(head, np.array((0, -0.09, 0.15)) * s, np.array((0, -0.15, 0.142)) * s, (0.055, 0.05), cloth, (1.2, 0.2))
+        parts.add(
+            head,
+            np.array((0, -0.09, 0.15)) * s,
+            np.array((0, -0.15, 0.142)) * s,
+            (0.055, 0.05),
+            cloth,
+            (1.2, 0.2),
+        )
     if style != "bun" and rng.random() < 0.2:
         ball((0, -0.045, 0.022), (0.058, 0.06, 0.042), hair)

@@ -14,9 +14,11 @@ import numpy as np
 
 from threedimo.camera import MOVES, CameraPath, View, camera_hints, describe
 from threedimo.errors import InvalidRequest
-from threedimo_training.bodies import JOINT, NUM_BONES, NUM_JOINTS, Body, Posed, is_held_out, make_body, pose_body
+from threedimo_training.bodies import Body, is_held_out, make_body, pose_body
 from threedimo_training.motions import Motion, make_motion
-from threedimo_training.rendering import Rendered, Scene, make_scene, render
+from threedimo_training.rendering import Rendered, render
+from threedimo_training.scenes import Scene, make_scene
+from threedimo_training.skeleton import JOINT, NUM_BONES, NUM_JOINTS, Posed
 
 ROLES = ("same_view", "cross_view", "moving_camera")
 HAND_CROP_SIZE = 32
@@ -35,8 +37,8 @@ _AMOUNTS: dict[str, tuple[float, float]] = {
     "vertigo_out": (0.2, 0.8), "dynamic_zoom_swing": (15.0, 60.0),
 }  # fmt: skip
 _START_DISTANCE = {
-    "forward": 1.15, "back": 0.8, "zoom_in": 1.25, "zoom_out": 0.8, "rapid_zoom_in": 1.35, "rapid_zoom_out": 0.75,
-    "handheld_zoom_in": 1.25, "aerial_pull_out": 0.7, "dynamic_zoom_swing": 1.2,
+    "forward": 1.15, "back": 0.8, "zoom_in": 1.25, "zoom_out": 0.8, "rapid_zoom_in": 1.35,
+    "rapid_zoom_out": 0.75, "handheld_zoom_in": 1.25, "aerial_pull_out": 0.7, "dynamic_zoom_swing": 1.2,
 }  # fmt: skip
 
 
@@ -238,7 +240,7 @@ def _draw_path(
     azimuth = rng.uniform(-np.pi, np.pi) + np.arctan2(forward[1], forward[0])
     elevation = np.deg2rad(rng.triangular(-10, 6, 35))
     towards = _direction(azimuth, elevation)
-    distance = _fitting_distance(points - centre, towards, np.tan(fov / 2) * rng.uniform(0.84, 1.0))
+    distance = _fitting_distance(points - centre, towards, np.tan(fov / 2) * rng.uniform(0.88, 1.04))
     distance *= _START_DISTANCE.get(name, 1.0)
     lowest = np.arcsin(np.clip((_MIN_CAMERA_HEIGHT_M - centre[2]) / distance, -1, 1))
     towards = _direction(azimuth, max(elevation, lowest))
@@ -291,7 +293,7 @@ def _fitting_distance(offsets: np.ndarray, towards: np.ndarray, slope: float) ->
     up = np.cross(towards, right)
     reach = np.maximum(np.abs(offsets @ right), np.abs(offsets @ up)) / slope + offsets @ towards
     # a hand that leaves the picture for a moment is better than a small person
-    return float(np.quantile(reach, 0.99))
+    return float(np.quantile(reach, 0.985))
 
 
 def _hand_crops(
@@ -306,7 +308,9 @@ def _hand_crops(
     depth = points[..., 2]
     ahead = depth.min(axis=-1) > 0.1
     focal = path.intrinsics[:, None, None, [0, 1], [0, 1]]
-    pixels = points[..., :2] / np.maximum(depth, 0.1)[..., None] * focal + path.intrinsics[:, None, None, :2, 2]
+    pixels = (
+        points[..., :2] / np.maximum(depth, 0.1)[..., None] * focal + path.intrinsics[:, None, None, :2, 2]
+    )
     low, high = pixels.min(axis=2), pixels.max(axis=2)
     centre, side = 0.5 * (low + high), _HAND_MARGIN * (high - low).max(axis=-1)
     # digit bones end before the fingertips: add about a finger's length

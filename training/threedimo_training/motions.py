@@ -12,21 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from threedimo_training.bodies import JOINT, NUM_JOINTS, axis_angle_matrices
+from threedimo.errors import InvalidRequest
+from threedimo_training.angles import ARM, HEAD, LEG, LIMITS_DEG, TRUNK, curve_names, joint_rotations
 
-ARM = ("shrug", "arm_out", "arm_forward", "arm_twist", "elbow", "forearm_twist", "wrist")
-LEG = ("leg_out", "leg_forward", "leg_twist", "knee", "ankle", "toes")
-TRUNK = ("lean", "side", "twist", "pelvis_lean", "pelvis_side")
-HEAD = ("nod", "tilt", "look")
-# Anatomical limits in degrees, roomy enough for dance and no further.
-_LIMITS = {
-    "shrug": (-8, 25), "arm_out": (-50, 175), "arm_forward": (-55, 175), "arm_twist": (-80, 100),
-    "elbow": (0, 145), "forearm_twist": (-85, 85), "wrist": (-60, 60),
-    "leg_out": (-25, 70), "leg_forward": (-40, 125), "leg_twist": (-40, 50), "knee": (0, 145),
-    "ankle": (-35, 50), "toes": (-10, 40),
-    "lean": (-28, 75), "side": (-38, 38), "twist": (-50, 50), "pelvis_lean": (-20, 45), "pelvis_side": (-15, 15),
-    "nod": (-40, 45), "tilt": (-32, 32), "look": (-65, 65),
-}  # fmt: skip
 _REST_ARM = {"arm_out": 9, "arm_forward": 2, "elbow": 14, "arm_twist": 10}
 _REST_LEG = {"leg_out": 4, "leg_twist": -6, "knee": 3, "ankle": 1}
 
@@ -72,7 +60,10 @@ _LEG_POSES: dict[str, tuple[dict[str, float], dict[str, float]]] = {
         {"leg_out": 20, "leg_forward": 98, "knee": 122, "ankle": -30, "leg_twist": -15},
         {"leg_out": 20, "leg_forward": 98, "knee": 122, "ankle": -30, "leg_twist": -15},
     ),
-    "lunge": ({"leg_forward": 72, "knee": 80, "ankle": -8}, {"leg_forward": -18, "knee": 52, "ankle": 5, "toes": 30}),
+    "lunge": (
+        {"leg_forward": 72, "knee": 80, "ankle": -8},
+        {"leg_forward": -18, "knee": 52, "ankle": 5, "toes": 30},
+    ),
     "side_lunge": ({"leg_out": 42, "leg_forward": 45, "knee": 78, "ankle": -20}, {"leg_out": 40, "knee": 3}),
     "kick_front": ({"leg_forward": 85, "knee": 12, "ankle": 25}, {"knee": 12, "leg_forward": 6, "ankle": -6}),
     "kick_low": ({"leg_forward": 45, "knee": 8, "ankle": 20}, {"knee": 8}),
@@ -104,11 +95,13 @@ _HEAD_POSES: dict[str, dict[str, float]] = {
 }  # fmt: skip
 # Curls of thumb, index, middle, ring block.
 _HAND_SHAPES = np.array([
-    (0.0, 0.0, 0.0, 0.0), (0.3, 0.3, 0.35, 0.4), (0.9, 1.0, 1.0, 1.0), (0.9, 0.0, 1.0, 1.0), (0.9, 0.0, 0.0, 1.0),
-    (0.0, 1.0, 1.0, 1.0), (0.7, 0.6, 0.1, 0.1), (0.5, 0.6, 0.6, 0.6), (1.0, 0.0, 0.0, 0.0), (0.0, 0.0, 1.0, 1.0),
+    (0.0, 0.0, 0.0, 0.0), (0.3, 0.3, 0.35, 0.4), (0.9, 1.0, 1.0, 1.0), (0.9, 0.0, 1.0, 1.0),
+    (0.9, 0.0, 0.0, 1.0), (0.0, 1.0, 1.0, 1.0), (0.7, 0.6, 0.1, 0.1), (0.5, 0.6, 0.6, 0.6),
+    (1.0, 0.0, 0.0, 0.0), (0.0, 0.0, 1.0, 1.0),
 ])  # fmt: skip
 # Legs that need the trunk forward to keep the balance.
 _COUNTERWEIGHT = {"squat": {"lean": 28, "pelvis_lean": 22}, "half_squat": {"lean": 18, "pelvis_lean": 12}}
+LONGEST_S = 32
 _GAITS = ("walk", "march", "jog", "sidestep")
 
 
@@ -119,7 +112,7 @@ class Motion:
     Attributes:
         seed: The seed that made it.
         fps: Frames per second.
-        joint_rotations: (F, 24, 3, 3) relative to the parent; the pelvis's is global (world z up, heading in).
+        joint_rotations: (F, 24, 3, 3) relative to the parent; the pelvis's is global, heading included.
         hand_curls: (F, 2, 4) thumb, index, middle, ring block; 0 stretched to 1 in a fist; left hand first.
         lift_m: (F,) height of the lowest point above the floor (jumps).
         travel: Share of the walked distance that is kept.
@@ -137,12 +130,23 @@ def make_motion(seed: int, num_frames: int, fps: float) -> Motion:
     """The motion of a seed, sampled at `fps`.
 
     The curves depend on the seed alone; more frames or another rate sample the same movement further or
-    finer (up to 12 s).
+    finer.
+
+    Args:
+        seed: Any integer from 0.
+        num_frames: How many frames.
+        fps: Frames per second.
+
+    Raises:
+        InvalidRequest: The motion would last longer than the curves of a seed do.
     """
+    if num_frames / fps > LONGEST_S:
+        given = f"{num_frames} frames at {fps:g} fps"
+        raise InvalidRequest("too long a motion", given=given, allowed=f"up to {LONGEST_S} s")
     rng = np.random.default_rng([13, seed])
     times = np.arange(num_frames) / fps
     style = rng.choice(["gait", "phrase", "cycle"], p=[0.3, 0.5, 0.2])
-    curves = {name: np.zeros(num_frames) for name in _curve_names()}
+    curves = {name: np.zeros(num_frames) for name in curve_names()}
     lift, travel = np.zeros(num_frames), 1.0
     _add_trunk_and_head(curves, times, rng)
     if style == "gait":
@@ -156,14 +160,9 @@ def make_motion(seed: int, num_frames: int, fps: float) -> Motion:
         lift = _add_cycle(curves, times, rng)
     _add_noise(curves, times, rng)
     for name, curve in curves.items():
-        np.clip(curve, *_LIMITS[name.partition(".")[0]], out=curve)
+        np.clip(curve, *LIMITS_DEG[name.partition(".")[0]], out=curve)
     heading = _heading(times, rng, turning=style != "gait" or travel < 0.5)
-    return Motion(seed, fps, _rotations(curves, heading), _hand_curls(times, rng), lift, travel)
-
-
-def _curve_names() -> list[str]:
-    sided = [f"{name}.{side}" for side in ("left", "right") for name in ARM + LEG]
-    return sided + list(TRUNK + HEAD)
+    return Motion(seed, fps, joint_rotations(curves, heading), _hand_curls(times, rng), lift, travel)
 
 
 def _spline(times: np.ndarray, keys: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -183,9 +182,9 @@ def _spline(times: np.ndarray, keys: np.ndarray, values: np.ndarray) -> np.ndarr
 
 
 def _key_times(rng: np.random.Generator, slowest_s: float = 1.1) -> np.ndarray:
-    """Irregular key times that begin before the shot and cover its 12 s."""
+    """Irregular key times that begin before the shot and cover the longest motion."""
     pace = rng.uniform(0.38, slowest_s)
-    gaps = pace * rng.uniform(0.7, 1.4, int(13 / (0.7 * pace)) + 2)
+    gaps = pace * rng.uniform(0.7, 1.4, int((LONGEST_S + 4) / (0.7 * pace)) + 2)
     return np.cumsum(gaps) - rng.uniform(1.0, 2.0) * pace * 1.4
 
 
@@ -208,7 +207,8 @@ def _add_arms(curves: dict, times: np.ndarray, rng: np.random.Generator, chance:
         own = np.random.default_rng(shared) if together else np.random.default_rng(rng.integers(2**31))
         keyed = _keyed(times, own, _ARM_POSES, ARM, _REST_ARM)
         if own.random() < 0.3:
-            keyed[:, ARM.index("elbow")] += 26 * np.sin(2 * np.pi * times * own.uniform(1.2, 2.6) + own.uniform(0, 6))
+            phase = 2 * np.pi * own.uniform(1.2, 2.6) * times + own.uniform(0, 6)
+            keyed[:, ARM.index("elbow")] += 26 * np.sin(phase)  # waving
         for index, name in enumerate(ARM):
             if active:
                 curves[f"{name}.{side}"] = keyed[:, index]
@@ -247,7 +247,9 @@ def _add_trunk_and_head(curves: dict, times: np.ndarray, rng: np.random.Generato
 def _add_gait(curves: dict, times: np.ndarray, rng: np.random.Generator) -> float:
     """Leg cycles with arm swing. Returns the share of travel to keep, so that a shot can hold the person."""
     gait = str(rng.choice(_GAITS, p=[0.5, 0.2, 0.15, 0.15]))
-    cadence = {"walk": rng.uniform(0.6, 1.15), "march": rng.uniform(0.7, 1.2)}.get(gait, rng.uniform(0.9, 1.4))
+    cadence = {"walk": rng.uniform(0.6, 1.15), "march": rng.uniform(0.7, 1.2)}.get(
+        gait, rng.uniform(0.9, 1.4)
+    )
     stride = {"walk": rng.uniform(14, 28), "march": 8.0, "jog": rng.uniform(14, 24)}.get(gait, 3.0)
     swing = {"walk": rng.uniform(36, 60), "march": rng.uniform(70, 100), "jog": 85.0}.get(gait, 25.0)
     arms = rng.uniform(0.6, 1.3) * stride if gait != "march" else rng.uniform(15, 45)
@@ -258,7 +260,9 @@ def _add_gait(curves: dict, times: np.ndarray, rng: np.random.Generator) -> floa
         angle = phase + shift
         # the knee bends while the leg swings forward, most a little before it passes the other
         lifted = np.clip(np.sin(angle + 0.6), 0, None) ** 1.5
-        curves[f"leg_forward.{side}"] = -stride * np.cos(angle) + 4 + (0.55 * swing - 8) * lifted * (gait != "walk")
+        curves[f"leg_forward.{side}"] = (
+            -stride * np.cos(angle) + 4 + (0.55 * swing - 8) * lifted * (gait != "walk")
+        )
         curves[f"knee.{side}"] = 6 + swing * lifted
         curves[f"ankle.{side}"] = 14 * np.clip(np.sin(angle - 0.6), 0, None) - 3
         curves[f"leg_out.{side}"] = np.full(len(times), 3.0)
@@ -284,8 +288,9 @@ def _add_cycle(curves: dict, times: np.ndarray, rng: np.random.Generator) -> np.
     depth = {"bounce": rng.uniform(20, 45), "squats": rng.uniform(70, 120), "jump": 60.0}.get(kind, 10.0)
     bend = depth * raised if kind != "jump" else depth * np.clip(-wave, 0, None)
     for side, sign in (("left", 1.0), ("right", -1.0)):
-        curves[f"knee.{side}"] = 4 + bend + (22 * np.clip(sign * wave, 0, None) if kind == "sway" else 0)
-        curves[f"leg_forward.{side}"] = 2 + 0.68 * bend + (10 * np.clip(sign * wave, 0, None) if kind == "sway" else 0)
+        loosened = np.clip(sign * wave, 0, None) if kind == "sway" else 0.0
+        curves[f"knee.{side}"] = 4 + bend + 22 * loosened
+        curves[f"leg_forward.{side}"] = 2 + 0.68 * bend + 10 * loosened
         curves[f"ankle.{side}"] = -0.3 * bend
         curves[f"leg_out.{side}"] = np.full(len(times), rng.uniform(4, 14))
         if kind == "jumping_jack":
@@ -331,48 +336,3 @@ def _hand_curls(times: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         shapes = _HAND_SHAPES[rng.integers(0, len(_HAND_SHAPES), len(keys))]
         hands.append(_spline(times, keys, shapes + rng.normal(0, 0.06, shapes.shape)))
     return np.stack(hands, axis=1).clip(0, 1)
-
-
-def _turn(x=0.0, y=0.0, z=0.0) -> np.ndarray:
-    """Rotations (F, 3, 3) by one axis-angle vector in degrees."""
-    return axis_angle_matrices(np.deg2rad(np.stack(np.broadcast_arrays(x, y, z), axis=-1)))
-
-
-def _rotations(curves: dict[str, np.ndarray], heading: np.ndarray) -> np.ndarray:
-    """Local joint rotations (F, 24, 3, 3) of anatomical angles."""
-    result = np.tile(np.eye(3), (len(heading), NUM_JOINTS, 1, 1))
-    lean, side, twist = curves["lean"] / 3, curves["side"] / 3, curves["twist"] / 3
-    yaw = axis_angle_matrices(heading[:, None] * [0.0, 0.0, 1.0])
-    # leaning forward turns about +x (left): z goes to -y; bending to the left turns about +y: z goes to +x
-    result[:, 0] = yaw @ _turn(curves["pelvis_lean"], curves["pelvis_side"])
-    for name in ("spine1", "spine2", "spine3"):
-        result[:, JOINT[name]] = _turn(lean, side, twist)
-    nod, tilt, look = (curves[name] / 2 for name in HEAD)
-    for name in ("neck", "head"):
-        result[:, JOINT[name]] = _turn(nod, tilt, look)
-    mirror = np.diag([-1.0, 1.0, 1.0])
-    for which, side_name in enumerate(("left", "right")):
-        angles = {name: curves[f"{name}.{side_name}"] for name in ARM + LEG}
-        for name, matrices in _left_side(angles, curves, which).items():
-            matrices = mirror @ matrices @ mirror if which else matrices
-            result[:, JOINT[f"{side_name}_{name}"]] = matrices
-    return result
-
-
-def _left_side(angles: dict[str, np.ndarray], curves: dict[str, np.ndarray], which: int) -> dict[str, np.ndarray]:
-    """Rotations of one arm and leg, as for the left side."""
-    # a swing by angle about (-z) x direction: outwards is about -y, forwards about -x
-    shoulder = _turn(-angles["arm_forward"], -angles["arm_out"]) @ _turn(0, 90) @ _turn(angles["arm_twist"])
-    hip = _turn(-angles["leg_forward"], -angles["leg_out"]) @ _turn(0, 0, angles["leg_twist"])
-    # the pelvis leans, the standing legs do not
-    lean, side = curves["pelvis_lean"], curves["pelvis_side"] * (-1 if which else 1)
-    return {
-        "collar": _turn(0, -angles["shrug"]),
-        "shoulder": shoulder,
-        "elbow": _turn(0, 0, -angles["elbow"]),
-        "wrist": _turn(angles["forearm_twist"]) @ _turn(0, angles["wrist"]),
-        "hip": np.swapaxes(_turn(lean, side), -1, -2) @ hip,
-        "knee": _turn(angles["knee"]),
-        "ankle": _turn(angles["ankle"]),
-        "foot": _turn(-angles["toes"]),
-    }

@@ -9,35 +9,25 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
-import numba
 import numpy as np
 
-from threedimo_training.bodies import CHECKS, DOTS, LOGO, RINGS, STRIPES, Body, Posed
+from threedimo_training.bodies import Body
+from threedimo_training.parts import CHECKS, DOTS, LOGO, RINGS, STRIPES
+from threedimo_training.scenes import Scene, around_camera, floor_shadows, kernel, shade_room
+from threedimo_training.skeleton import JOINT, Posed
 
 _SAMPLES = 2  # per pixel and axis
 _NEAR_M = 0.05
+_SHADOW_BONES = [
+    JOINT[name]
+    for name in ("pelvis", "left_ankle", "right_ankle", "left_foot", "right_foot", "left_hand", "right_hand")
+]
+_FAR_M = np.float32(1e9)
+_HALF = np.float32(0.5)
 _LOGO_HALF_M = 0.075
 _LOGO_HEIGHT_M = 0.02
-_PLAIN, _TILES, _PLANKS, _DISCS = range(4)
-_BLANK, _PANELS, _BRICKS, _WINDOWS = range(4)
-_JIT = {"fastmath": True, "nogil": True, "cache": True}
-
-
-@dataclass(frozen=True, eq=False)
-class Scene:
-    """Room and light of a shot.
-
-    Attributes:
-        floor: (8,) pattern, size_m, two RGB colours.
-        walls: (27,) pattern, size_m, half width of the room in metres, four RGB wall colours, two RGB sky
-            colours (low, high), the texture's RGB second colour's blend weight and the wall's height.
-        light: (5,) direction towards the lamp (unit, world), its strength, strength of the ambient light.
-    """
-
-    floor: np.ndarray
-    walls: np.ndarray
-    light: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,25 +43,6 @@ class Rendered:
     frames: np.ndarray
     silhouettes: np.ndarray
     hand_cover: np.ndarray
-
-
-def make_scene(seed: int) -> Scene:
-    """The room and the light of a seed."""
-    rng = np.random.default_rng([11, seed])
-    base = rng.uniform(0.25, 0.85) + rng.uniform(-0.12, 0.12, 3)
-    contrast = rng.choice([-1, 1]) * rng.uniform(0.15, 0.3) + rng.uniform(-0.1, 0.1, 3)
-    floor = np.concatenate([[rng.integers(1, 4), rng.uniform(0.35, 0.8)], base, base + contrast])
-    tone = rng.uniform(0.3, 0.9) + rng.uniform(-0.15, 0.15, 3)
-    sides = tone + rng.uniform(-0.14, 0.14, (4, 3))
-    sky = rng.uniform(0.5, 0.95, 3), rng.uniform(0.25, 0.9, 3)
-    walls = [[rng.integers(0, 4), rng.uniform(0.5, 1.2), rng.uniform(4.5, 8.0)], sides.ravel(), *sky]
-    walls += [[rng.uniform(0.12, 0.35), rng.uniform(2.6, 6.0)]]
-    azimuth, elevation = rng.uniform(0, 2 * np.pi), rng.uniform(0.5, 1.2)
-    lamp = np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation)
-    light = np.array([*lamp, rng.uniform(0.35, 0.7), rng.uniform(0.5, 0.72)], np.float32)
-    return Scene(
-        np.clip(floor, 0.05, 3).astype(np.float32), np.concatenate(walls).clip(0.05).astype(np.float32), light
-    )
 
 
 def render(
@@ -91,21 +62,35 @@ def render(
     frames = np.empty((num_frames, size, size, 3), np.uint8)
     silhouettes = np.empty((num_frames, size, size), np.uint8)
     hand_samples = np.zeros((num_frames, 2), np.int64)
-    contacts = posed.positions[:, [0, 7, 8, 10, 11, 22, 23]].astype(np.float32)
+    scene = around_camera(scene, world_from_camera)
+    shadows = floor_shadows(posed.positions[:, _SHADOW_BONES])
     linear, offset, bounds = _place_parts(body, posed, world_from_camera)
     slopes = _sample_slopes(intrinsics)
     boxes = _sample_boxes(bounds, slopes, size * _SAMPLES)
+    cameras = np.ascontiguousarray(world_from_camera, np.float32)
+    looks = _looks(body)
     _render_frames(
-        np.ascontiguousarray(linear), np.ascontiguousarray(offset), boxes, body.shapes.astype(np.float32), _widths(body.frames), body.colours,
-        body.patterns, body.hands, contacts, scene.floor, scene.walls, scene.light,
-        np.ascontiguousarray(world_from_camera, np.float32), slopes, frames, silhouettes, hand_samples,
-    )  # fmt: skip
+        looks, linear, offset, boxes, shadows, scene, cameras, slopes, frames, silhouettes, hand_samples
+    )
     return Rendered(frames, silhouettes, hand_samples / (size * _SAMPLES) ** 2)
 
 
-def _widths(part_frames: np.ndarray) -> np.ndarray:
-    """(P,) how much each part is flattened along its first axis."""
-    return np.linalg.norm(part_frames[:, :, 0], axis=-1).astype(np.float32)
+class _Looks(NamedTuple):
+    """What of a body does not change with its pose, as compiled loops read it; see `Body`.
+
+    `widths` (P,) says how much each part is flattened along its first axis.
+    """
+
+    shapes: np.ndarray
+    widths: np.ndarray
+    colours: np.ndarray
+    patterns: np.ndarray
+    hands: np.ndarray
+
+
+def _looks(body: Body) -> _Looks:
+    widths = np.linalg.norm(body.frames[:, :, 0], axis=-1).astype(np.float32)
+    return _Looks(body.shapes.astype(np.float32), widths, body.colours, body.patterns, body.hands)
 
 
 def _place_parts(
@@ -140,7 +125,8 @@ def _place_parts(
         high[-1][depth + radii < _NEAR_M] = -1e6
     low, high = np.minimum(*low), np.maximum(*high)
     bounds = np.stack([low[..., 0], high[..., 0], low[..., 1], high[..., 1]], axis=-1)
-    return linear.astype(np.float32), offset.astype(np.float32), bounds
+    linear = np.ascontiguousarray(linear, np.float32)
+    return linear, np.ascontiguousarray(offset, np.float32), bounds
 
 
 def _sample_slopes(intrinsics: np.ndarray) -> np.ndarray:
@@ -155,83 +141,71 @@ def _sample_slopes(intrinsics: np.ndarray) -> np.ndarray:
 def _sample_boxes(bounds: np.ndarray, slopes: np.ndarray, wide: int) -> np.ndarray:
     """(F, P, 4) int32 half-open sample ranges x0, x1, y0, y1 of bounds given as slopes."""
     start, step = slopes[:, None, [0, 0, 1, 1]], slopes[:, None, [2, 2, 3, 3]]
-    edges = np.floor((bounds - start) / step) + [0, 2, 0, 2]
+    edges = np.floor((bounds - start) / step) + np.array([0, 2, 0, 2])
     return np.clip(edges, 0, wide).astype(np.int32)
 
 
-@numba.njit(**_JIT)
-def _draw_part(index, a, o, shape, x0, x1, y0, y1, slopes, depth, ids):
+@kernel
+def _enter(qa, qb, qc):
+    """Where qa t² + 2 qb t + qc falls through zero: where a ray enters; far away if it never does."""
+    disc = qb * qb - qa * qc
+    if disc <= np.float32(0.0) or abs(qa) < np.float32(1e-12):
+        return _FAR_M
+    return (-qb - math.sqrt(disc)) / qa
+
+
+@kernel
+def _draw_part(index, a, o, shape, box, slopes, depth, ids):
     """Intersect one rounded cone with the rays of its bounds; keep nearer hits in `depth` and `ids`."""
     h, ra, rb = shape[0], shape[1], shape[2]
-    near = np.float32(_NEAR_M)
-    zero = np.float32(0.0)
+    near, zero = np.float32(_NEAR_M), np.float32(0.0)
     k = (ra - rb) / h if h > zero else zero
     cos2 = np.float32(1.0) - k * k
     has_cone = h > zero and cos2 > np.float32(1e-4)
     inv_cos2 = np.float32(1.0) / cos2 if has_cone else zero
     low, high = k * ra, h + k * rb
     ox, oy, oz = o[0], o[1], o[2]
-    rho_o = ra - k * oz
-    cone_c = ox * ox + oy * oy - rho_o * rho_o * inv_cos2
-    sphere_c = ox * ox + oy * oy + oz * oz - ra * ra
-    tip = oz - h
-    tip_c = ox * ox + oy * oy + tip * tip - rb * rb
-    for row in range(y0, y1):
+    rho_o, tip = ra - k * oz, oz - h
+    flat_c = ox * ox + oy * oy
+    cone_c = flat_c - rho_o * rho_o * inv_cos2
+    first_c, last_c = flat_c + oz * oz - ra * ra, flat_c + tip * tip - rb * rb
+    for row in range(box[2], box[3]):
         v = slopes[1] + np.float32(row) * slopes[3]
         bx, by, bz = a[0, 1] * v + a[0, 2], a[1, 1] * v + a[1, 2], a[2, 1] * v + a[2, 2]
-        for column in range(x0, x1):
+        for column in range(box[0], box[1]):
             u = slopes[0] + np.float32(column) * slopes[2]
             dx, dy, dz = a[0, 0] * u + bx, a[1, 0] * u + by, a[2, 0] * u + bz
-            flat = dx * dx + dy * dy
-            flat_b = ox * dx + oy * dy
-            best = depth[row, column]
-            hit = False
+            flat, flat_b = dx * dx + dy * dy, ox * dx + oy * dy
+            t = _FAR_M
             if has_cone:
-                # x² + y² = (ra - k z)² / cos², entered where the quadratic falls through zero
+                # the cone's side is x² + y² = (ra - k z)² / cos²
                 slope = k * dz
-                qa = flat - slope * slope * inv_cos2
-                qb = flat_b + rho_o * slope * inv_cos2
-                disc = qb * qb - qa * cone_c
-                if disc > zero:
-                    t = (-qb - math.sqrt(disc)) / qa
-                    z = oz + t * dz
-                    if z > low and z < high:
-                        hit = True
-                        if t > near and t < best:
-                            depth[row, column] = t
-                            ids[row, column] = index
-            if not hit:
-                qa = flat + dz * dz
-                qb = flat_b + oz * dz
-                disc = qb * qb - qa * sphere_c
-                if disc > zero:
-                    t = (-qb - math.sqrt(disc)) / qa
-                    if t > near and t < best:
-                        best = t
-                        depth[row, column] = t
-                        ids[row, column] = index
+                t = _enter(flat - slope * slope * inv_cos2, flat_b + rho_o * slope * inv_cos2, cone_c)
+                z = oz + t * dz
+                if z <= low or z >= high:
+                    t = _FAR_M
+            if t == _FAR_M:
+                t = _enter(flat + dz * dz, flat_b + oz * dz, first_c)
                 if has_cone:
-                    qb = flat_b + tip * dz
-                    disc = qb * qb - qa * tip_c
-                    if disc > zero:
-                        t = (-qb - math.sqrt(disc)) / qa
-                        if t > near and t < best:
-                            depth[row, column] = t
-                            ids[row, column] = index
+                    t = min(t, _enter(flat + dz * dz, flat_b + tip * dz, last_c))
+            if t > near and t < depth[row, column]:
+                depth[row, column] = t
+                ids[row, column] = index
 
 
-@numba.njit(**_JIT)
-def _second_colour(pattern, period, x, y, z, radius):
+@kernel
+def _second_colour(pattern, period, x, y, z):
     """Whether the pattern shows its second colour at a point in the part's own metres."""
     if pattern == RINGS:
-        return z - period * math.floor(z / period) < 0.5 * period
+        return z - period * np.floor(z / period) < 0.5 * period
     if pattern == STRIPES:
-        return x - period * math.floor(x / period) < 0.4 * period
+        return x - period * np.floor(x / period) < 0.4 * period
     if pattern == CHECKS:
-        return (math.floor(x / period) + math.floor(z / period)) % 2 == 0
+        cells = _HALF * (np.floor(x / period) + np.floor(z / period))
+        return cells == np.floor(cells)
     if pattern == DOTS:
         u, v = x / period, z / period
-        u, v = u - math.floor(u) - 0.5, v - math.floor(v) - 0.5
+        u, v = u - np.floor(u) - _HALF, v - np.floor(v) - _HALF
         return u * u + v * v < 0.09
     if pattern == LOGO:
         u, v = x / _LOGO_HALF_M, (z - _LOGO_HEIGHT_M) / _LOGO_HALF_M
@@ -239,188 +213,113 @@ def _second_colour(pattern, period, x, y, z, radius):
     return False
 
 
-@numba.njit(**_JIT)
-def _shade_part(a, o, width, shape, pattern, colours, t, u, v, light, up, lamp, ambient, colour):
-    """Colour of a hit at depth t on the ray (u, v, 1)."""
-    x = o[0] + t * (a[0, 0] * u + a[0, 1] * v + a[0, 2])
-    y = o[1] + t * (a[1, 0] * u + a[1, 1] * v + a[1, 2])
-    z = o[2] + t * (a[2, 0] * u + a[2, 1] * v + a[2, 2])
-    h, ra, rb = shape[0], shape[1], shape[2]
-    k = (ra - rb) / h if h > 0 else np.float32(0.0)
-    rho = math.sqrt(x * x + y * y)
-    foot = z + k * rho / math.sqrt(max(np.float32(1e-4), 1 - k * k)) if h > 0 else np.float32(0.0)
-    foot = min(max(foot, np.float32(0.0)), max(h, np.float32(0.0)))
-    nz = z - foot
-    nx_c = a[0, 0] * x + a[1, 0] * y + a[2, 0] * nz
-    ny_c = a[0, 1] * x + a[1, 1] * y + a[2, 1] * nz
-    nz_c = a[0, 2] * x + a[1, 2] * y + a[2, 2] * nz
-    inverse = 1 / math.sqrt(nx_c * nx_c + ny_c * ny_c + nz_c * nz_c + np.float32(1e-12))
-    nx_c, ny_c, nz_c = nx_c * inverse, ny_c * inverse, nz_c * inverse
-    facing = -(nx_c * u + ny_c * v + nz_c) / math.sqrt(u * u + v * v + 1)
-    lambert = max(nx_c * light[0] + ny_c * light[1] + nz_c * light[2], np.float32(0.0))
-    sky = nx_c * up[0] + ny_c * up[1] + nz_c * up[2]
+@kernel
+def _shade_part(a, o, shape, pattern, width, t, u, v, lamp, up, scene):
+    """Which of its four colours a part shows at depth t of the ray (u, v, 1), and how bright.
+
+    All arguments are numbers and tuples: `a` the rows of the camera-to-local matrix, `o` the camera's place
+    in the part's axes, `lamp` and `up` directions in the camera's axes.
+    """
+    x = o[0] + t * (a[0] * u + a[1] * v + a[2])
+    y = o[1] + t * (a[3] * u + a[4] * v + a[5])
+    z = o[2] + t * (a[6] * u + a[7] * v + a[8])
+    h = shape[0]
+    k = (shape[1] - shape[2]) / h if h > 0 else np.float32(0.0)
+    cosine = math.sqrt(max(np.float32(1e-4), 1 - k * k))
+    foot = min(max(z - k * math.sqrt(x * x + y * y) / cosine, np.float32(0.0)), h)
+    rise = z - foot
+    nx = a[0] * x + a[3] * y + a[6] * rise
+    ny = a[1] * x + a[4] * y + a[7] * rise
+    nz = a[2] * x + a[5] * y + a[8] * rise
+    inverse = 1 / math.sqrt(nx * nx + ny * ny + nz * nz + np.float32(1e-12))
+    lambert = max((nx * lamp[0] + ny * lamp[1] + nz * lamp[2]) * inverse, np.float32(0.0))
+    sky = (nx * up[0] + ny * up[1] + nz * up[2]) * inverse
+    facing = -(nx * u + ny * v + nz) * inverse / math.sqrt(u * u + v * v + 1)
     # darker towards the outline: limbs stay readable in front of each other
-    bright = (ambient * (1 + np.float32(0.25) * sky) + lamp * lambert) * (
-        np.float32(0.66) + np.float32(0.34) * min(max(facing, np.float32(0.0)), np.float32(1.0))
-    )
+    outline = np.float32(0.66) + np.float32(0.34) * min(max(facing, np.float32(0.0)), np.float32(1.0))
+    bright = (scene.ambient_light * (1 + np.float32(0.25) * sky) + scene.lamp_light * lambert) * outline
     row = 2 if y > 0 else 0
-    along = z + pattern[3]
-    if y <= 0 or pattern[0] < CHECKS:
-        if _second_colour(pattern[0], pattern[1], x * width, y, along, ra):
-            row = 1
-    if z > pattern[2]:
-        row = 3
-    for channel in range(3):
-        colour[channel] = colours[row, channel] * bright
+    # rings and stripes go all around, the other patterns are in front only
+    in_reach = y <= 0 or pattern[0] < CHECKS
+    if in_reach and _second_colour(pattern[0], pattern[1], x * width, y, z + pattern[3]):
+        row = 1
+    return 3 if z > pattern[2] else row, bright
 
 
-@numba.njit(**_JIT)
-def _blend_pattern(first, second, amount, fade, colour):
-    share = np.float32(0.5) + (amount - np.float32(0.5)) * fade
-    for channel in range(3):
-        colour[channel] = first[channel] + (second[channel] - first[channel]) * share
+@kernel
+def _part_colour(looks, linear, offset, part, t, u, v, lamp, up, scene):
+    """RGB of a part where the ray (u, v, 1) meets it."""
+    a = (
+        linear[part, 0, 0], linear[part, 0, 1], linear[part, 0, 2], linear[part, 1, 0], linear[part, 1, 1],
+        linear[part, 1, 2], linear[part, 2, 0], linear[part, 2, 1], linear[part, 2, 2],
+    )  # fmt: skip
+    o = offset[part, 0], offset[part, 1], offset[part, 2]
+    shape = looks.shapes[part, 0], looks.shapes[part, 1], looks.shapes[part, 2]
+    pattern = (
+        looks.patterns[part, 0], looks.patterns[part, 1], looks.patterns[part, 2], looks.patterns[part, 3],
+    )  # fmt: skip
+    row, bright = _shade_part(a, o, shape, pattern, looks.widths[part], t, u, v, lamp, up, scene)
+    red, green, blue = (
+        looks.colours[part, row, 0],
+        looks.colours[part, row, 1],
+        looks.colours[part, row, 2],
+    )
+    return red * bright, green * bright, blue * bright
 
 
-@numba.njit(**_JIT)
-def _shade_floor(x, y, distance, floor, contacts, colour):
-    """Floor pattern at (x, y), fading with distance, darkened under the person."""
-    size = floor[1]
-    u, v = x / size, y / size
-    cell_u, cell_v = math.floor(u), math.floor(v)
-    inside_u, inside_v = u - cell_u, v - cell_v
-    if floor[0] == _TILES:
-        amount = (cell_u + cell_v) % 2
-    elif floor[0] == _PLANKS:
-        board = math.floor(v * 2)
-        shade = math.sin(board * np.float32(12.9898)) * np.float32(43.758)
-        amount = shade - math.floor(shade)
-    else:
-        du, dv = inside_u - np.float32(0.5), inside_v - np.float32(0.5)
-        amount = np.float32(1.0) if du * du + dv * dv < np.float32(0.14) else np.float32(0.0)
-    fade = 1 / (1 + np.float32(0.02) * distance * distance)
-    _blend_pattern(floor[2:5], floor[5:8], np.float32(amount), fade, colour)
-    light = np.float32(1.0)
-    for i in range(contacts.shape[0]):
-        dx, dy = x - contacts[i, 0], y - contacts[i, 1]
-        radius = np.float32(0.13) + np.float32(0.3) * contacts[i, 2]
-        near = (dx * dx + dy * dy) / (radius * radius)
-        strength = np.float32(0.5) / (1 + np.float32(3) * contacts[i, 2])
-        light *= 1 - strength / (1 + near * near * near)
-    for channel in range(3):
-        colour[channel] *= light
-
-
-@numba.njit(**_JIT)
-def _shade_wall(side, along, z, elevation, walls, colour):
-    """Wall or, above it, sky."""
-    height = walls[22]
-    if z > height or side < 0:
-        share = min(max(elevation * 2, np.float32(0.0)), np.float32(1.0))
-        for channel in range(3):
-            colour[channel] = walls[15 + channel] + (walls[18 + channel] - walls[15 + channel]) * share
-        return
-    size = walls[1]
-    u, v = along / size, z / size
-    amount = np.float32(0.0)
-    if walls[0] == _PANELS:
-        amount = np.float32(1.0) if u - math.floor(u) < np.float32(0.5) else np.float32(0.0)
-    elif walls[0] == _BRICKS:
-        u += np.float32(0.5) * (math.floor(v * 2) % 2)
-        inside_u, inside_v = u - math.floor(u), v * 2 - math.floor(v * 2)
-        if inside_u < np.float32(0.1) or inside_v < np.float32(0.16):
-            amount = np.float32(1.0)
-    elif walls[0] == _WINDOWS:
-        inside_u, inside_v = u * np.float32(0.5) - math.floor(u * np.float32(0.5)), z / height
-        if inside_u > np.float32(0.3) and inside_u < np.float32(0.7) and inside_v > np.float32(0.35) and inside_v < np.float32(0.8):
-            amount = np.float32(1.0)
-    weight = amount * walls[21]
-    # skirting board: the line where wall meets floor shows the room's turn and distance
-    shade = np.float32(0.7) if z < np.float32(0.14) else np.float32(1.0)
-    for channel in range(3):
-        wall = walls[3 + 3 * side + channel]
-        target = np.float32(1.0) if wall < np.float32(0.55) else np.float32(0.1)
-        colour[channel] = (wall + (target - wall) * weight) * shade
-
-
-@numba.njit(**_JIT)
-def _shade_room(eye, dx, dy, dz, floor, walls, contacts, colour):
-    """What a ray that misses the person sees: floor, wall or sky. (dx, dy, dz) has depth 1 along the view."""
-    far = np.float32(1e9)
-    half = walls[2]
-    tx = (half * (1 if dx > 0 else -1) - eye[0]) / dx if abs(dx) > np.float32(1e-6) else far
-    ty = (half * (1 if dy > 0 else -1) - eye[1]) / dy if abs(dy) > np.float32(1e-6) else far
-    t = min(tx, ty)
-    length = math.sqrt(dx * dx + dy * dy + dz * dz)
-    if dz < 0:
-        down = -eye[2] / dz
-        if down > 0 and (down < t or t < 0):
-            _shade_floor(eye[0] + down * dx, eye[1] + down * dy, down * length, floor, contacts, colour)
-            return
-    side = -1
-    along = np.float32(0.0)
-    if t > 0 and t < far:
-        if tx < ty:
-            side, along = (0 if dx > 0 else 1), eye[1] + t * dy
-        else:
-            side, along = (2 if dy > 0 else 3), eye[0] + t * dx
-    _shade_wall(side, along, eye[2] + t * dz, dz / length, walls, colour)
-
-
-@numba.njit(**_JIT)
+@kernel
 def _shade_frame(
-    place, place_o, widths, shapes, colours, patterns, hands, contacts, floor, walls, light, camera,
-    slopes, depth, ids, frame, silhouette, hand_samples,
-):  # fmt: skip
-    size = frame.shape[0]
-    turn, eye = camera[:3, :3], camera[:3, 3]
-    lamp_camera, up = np.empty(3, np.float32), np.empty(3, np.float32)
-    for i in range(3):
-        lamp_camera[i] = turn[0, i] * light[0] + turn[1, i] * light[1] + turn[2, i] * light[2]
-        up[i] = turn[2, i]
-    colour, total = np.empty(3, np.float32), np.empty(3, np.float32)
+    looks, linear, offset, shadows, scene, camera, slopes, depth, ids, frame, silhouette, hand_samples
+):
+    one, share = np.float32(1.0), np.float32(255 / _SAMPLES**2)
+    size, light = frame.shape[0], scene.lamp
+    r00, r01, r02, ex = camera[0, 0], camera[0, 1], camera[0, 2], camera[0, 3]
+    r10, r11, r12, ey = camera[1, 0], camera[1, 1], camera[1, 2], camera[1, 3]
+    r20, r21, r22, ez = camera[2, 0], camera[2, 1], camera[2, 2], camera[2, 3]
+    eye, up = (ex, ey, ez), (r20, r21, r22)
+    lamp = (
+        r00 * light[0] + r10 * light[1] + r20 * light[2],
+        r01 * light[0] + r11 * light[1] + r21 * light[2],
+        r02 * light[0] + r12 * light[1] + r22 * light[2],
+    )
     for row in range(size):
         for column in range(size):
-            total[:] = 0
+            red, green, blue = np.float32(0.5), np.float32(0.5), np.float32(0.5)
             covered = 0
             for sample in range(_SAMPLES * _SAMPLES):
                 y, x = _SAMPLES * row + sample // _SAMPLES, _SAMPLES * column + sample % _SAMPLES
-                u, v = slopes[0] + x * slopes[2], slopes[1] + y * slopes[3]
+                u, v = slopes[0] + np.float32(x) * slopes[2], slopes[1] + np.float32(y) * slopes[3]
                 part = ids[y, x]
                 if part >= 0:
                     covered += 1
-                    if hands[part] >= 0:
-                        hand_samples[hands[part]] += 1
-                    _shade_part(
-                        place[part], place_o[part], widths[part], shapes[part], patterns[part],
-                        colours[part], depth[y, x], u, v, lamp_camera, up, light[3], light[4], colour,
-                    )  # fmt: skip
+                    if looks.hands[part] >= 0:
+                        hand_samples[looks.hands[part]] += 1
+                    t = depth[y, x]
+                    colour = _part_colour(looks, linear, offset, part, t, u, v, lamp, up, scene)
                 else:
-                    dx = turn[0, 0] * u + turn[0, 1] * v + turn[0, 2]
-                    dy = turn[1, 0] * u + turn[1, 1] * v + turn[1, 2]
-                    dz = turn[2, 0] * u + turn[2, 1] * v + turn[2, 2]
-                    _shade_room(eye, dx, dy, dz, floor, walls, contacts, colour)
-                for channel in range(3):
-                    total[channel] += min(colour[channel], np.float32(1.0))
-            for channel in range(3):
-                frame[row, column, channel] = np.uint8(total[channel] * (255 / (_SAMPLES * _SAMPLES)) + 0.5)
-            silhouette[row, column] = np.uint8(covered * 255 / (_SAMPLES * _SAMPLES))
+                    dx, dy, dz = r00 * u + r01 * v + r02, r10 * u + r11 * v + r12, r20 * u + r21 * v + r22
+                    colour = shade_room(eye, dx, dy, dz, scene, shadows)
+                red += share * min(colour[0], one)
+                green += share * min(colour[1], one)
+                blue += share * min(colour[2], one)
+            frame[row, column, 0] = np.uint8(red)
+            frame[row, column, 1] = np.uint8(green)
+            frame[row, column, 2] = np.uint8(blue)
+            silhouette[row, column] = np.uint8(covered * 255 // (_SAMPLES * _SAMPLES))
 
 
-@numba.njit(**_JIT)
+@kernel
 def _render_frames(
-    linear, offset, boxes, shapes, widths, colours, patterns, hands, contacts, floor, walls, light, cameras,
-    slopes, frames, silhouettes, hand_samples,
-):  # fmt: skip
+    looks, linear, offset, boxes, shadows, scene, cameras, slopes, frames, silhouettes, hand_samples
+):
     wide = frames.shape[1] * _SAMPLES
     depth, ids = np.empty((wide, wide), np.float32), np.empty((wide, wide), np.int16)
     for f in range(len(frames)):
-        depth[:] = np.float32(1e9)
+        depth[:] = _FAR_M
         ids[:] = -1
-        for i in range(len(shapes)):
-            x0, x1, y0, y1 = boxes[f, i, 0], boxes[f, i, 1], boxes[f, i, 2], boxes[f, i, 3]
-            if x0 < x1 and y0 < y1:
-                _draw_part(i, linear[f, i], offset[f, i], shapes[i], x0, x1, y0, y1, slopes[f], depth, ids)
+        for i in range(len(looks.shapes)):
+            _draw_part(i, linear[f, i], offset[f, i], looks.shapes[i], boxes[f, i], slopes[f], depth, ids)
         _shade_frame(
-            linear[f], offset[f], widths, shapes, colours, patterns, hands, contacts[f], floor, walls, light,
-            cameras[f], slopes[f], depth, ids, frames[f], silhouettes[f], hand_samples[f],
+            looks, linear[f], offset[f], shadows[f], scene, cameras[f], slopes[f], depth, ids, frames[f],
+            silhouettes[f], hand_samples[f],
         )  # fmt: skip
