@@ -15,6 +15,7 @@ import numpy as np
 from mathutils import Matrix
 
 from threedimo.camera import CameraPath
+from threedimo.errors import InvalidCameraPath
 
 from .timeline import FrameMapping
 
@@ -73,9 +74,14 @@ def frustum_quad(path: CameraPath, metres: float, nearest: float) -> tuple[np.nd
         metres: Metres per scene unit.
         nearest: The smallest allowed distance in scene units.
 
+    Raises:
+        InvalidCameraPath: The path has no subject.
+
     Returns:
         Centres `(F, 3)` and sizes `(F, 2)` in scene units.
     """
+    if path.subject_position is None:
+        raise InvalidCameraPath("the camera path has no subject, and so the plane no distance")
     to_subject = path.subject_position - path.positions
     depths = np.einsum("fi,fi->f", to_subject, path.rotations[:, :, 2]) / metres
     if depths.min() < nearest:

@@ -8,9 +8,10 @@ import bpy
 from threedimo.errors import ThreeDimoError
 
 from . import operators, runtime, shots
+from .jobs import Job
 from .properties import ThreeDimoJobRecord
 from .sequence import is_picture
-from .session import Job, Session
+from .session import Session
 
 _WORDS_PER_LINE_PX = 7.0
 _REMEDY = "What to do: "

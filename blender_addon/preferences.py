@@ -43,6 +43,7 @@ class ThreeDimoPreferences(bpy.types.AddonPreferences):
         layout.prop(self, "server")
         if "://" in self.server:
             layout.prop(self, "token")
+        layout.operator("threedimo.connect", icon="LINKED")
         layout.prop(self, "output_folder")
 
 

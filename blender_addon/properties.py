@@ -27,9 +27,8 @@ class ThreeDimoJobRecord(bpy.types.PropertyGroup):
 
     job_id: StringProperty()
     label: StringProperty()
-    folder: StringProperty(
-        description="Where its files are; // is the folder of the .blend",
-    )
+    # In full, so that it stays right when the file is saved elsewhere while the job runs.
+    folder: StringProperty(description="Where its files are")
     state: StringProperty()
     message: StringProperty(description="Why it failed")
     seq: IntProperty(description="The last event of the server that was seen")

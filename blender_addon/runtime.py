@@ -18,8 +18,10 @@ from bpy.app.handlers import persistent
 from threedimo.errors import JobFailed, ServerUnreachable, ThreeDimoError
 
 from . import shots
+from .jobs import Job
 from .preferences import job_folder, server_connection
-from .session import Job, Session
+from .properties import ThreeDimoJobRecord
+from .session import Session
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +36,7 @@ _file_taken_up = False
 # For each job of this session the scene and the camera by their session-wide ids: these outlive undo and
 # renaming.
 _owners: dict[str, tuple[int, int]] = {}
+_to_place: list[Job] = []
 
 
 def current_session() -> Session | None:
@@ -56,15 +59,19 @@ def end_session() -> None:
         _session.close()
         _session = None
     _owners.clear()
+    _to_place.clear()
 
 
 def tick() -> None:
     """Pump the session once and bring what changed into the scenes. Never waits and never raises."""
     try:
-        changed = session().pump()
+        current = session()
+        before = (current.connected, current.problem)
+        changed = current.pump()
         for job in changed:
-            _bring_home(job)
-        if changed:
+            _update_record(job)
+        _place_ready()
+        if changed or before != (current.connected, current.problem):
             redraw_panel()
     except Exception:
         # A timer that raises is taken off by Blender: nothing would ever arrive again.
@@ -78,9 +85,11 @@ def wait_for_server() -> None:
         ServerUnreachable: It did not within `PATIENCE_S`, or whatever stands in the way.
     """
     deadline = time.monotonic() + PATIENCE_S
+    current = session()
+    if not current.connected and not current.busy:
+        current.reconnect()  # what stood in the way a while ago may be gone
     while True:
         tick()
-        current = session()
         if current.connected:
             return
         if current.problem is not None:
@@ -183,14 +192,24 @@ def redraw_panel() -> None:
                         region.tag_redraw()
 
 
-def _bring_home(job: Job) -> None:
+def _update_record(job: Job) -> None:
     found = shots.find_record(job.job_id) or _restore_record(job)
-    if found is None:
-        return  # the scene was deleted; the files stay
-    scene, record = found
-    shots.update_record(record, job)
-    if job.state != "ready" or record.placed:
-        return
+    if found is not None:  # else the scene was deleted; the files stay
+        shots.update_record(found[1], job)
+        if job.state == "ready" and not found[1].placed:
+            _to_place.append(job)
+
+
+def _place_ready() -> None:
+    """Place what arrived, unless Blender renders: a scene must not change under a render."""
+    while _to_place and not bpy.app.is_job_running("RENDER"):
+        job = _to_place.pop(0)
+        found = shots.find_record(job.job_id)
+        if found is not None:
+            _place(*found, job)
+
+
+def _place(scene: bpy.types.Scene, record: ThreeDimoJobRecord, job: Job) -> None:
     try:
         shots.place_frames(scene, record, job)
     except ThreeDimoError as error:
@@ -202,7 +221,7 @@ def _bring_home(job: Job) -> None:
         _remember_for_undo(f"3DiMo {job.label}")
 
 
-def _restore_record(job: Job):
+def _restore_record(job: Job) -> tuple[bpy.types.Scene, ThreeDimoJobRecord] | None:
     """Undo may take a record away; the job goes on all the same, and so its record comes back."""
     scene_uid, camera_uid = _owners.get(job.job_id, (0, 0))
     scene = next((scene for scene in bpy.data.scenes if scene.session_uid == scene_uid), None)
@@ -241,6 +260,7 @@ def _on_load(_file: str | Path) -> None:
         for job_id in list(_session.jobs):
             _session.forget(job_id)
     _owners.clear()
+    _to_place.clear()
     reattach()
 
 

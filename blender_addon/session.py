@@ -13,7 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from threedimo.errors import (
     InvalidRequest,
@@ -24,7 +24,6 @@ from threedimo.errors import (
     UnwritableFolder,
     from_code,
 )
-from threedimo.wire.assets import make_asset
 from threedimo.wire.client import Client
 from threedimo.wire.client_events import (
     ClientEvent,
@@ -38,128 +37,26 @@ from threedimo.wire.client_events import (
 )
 from threedimo.wire.messages import (
     Accepted,
-    CameraTrack,
     Event,
-    Footage,
-    GenerateRequest,
     Jobs,
     Progress,
     Result,
 )
 
+from .jobs import RESULT_FOLDER, Job, JobState
+from .orders import Order, Submission, build_request
 from .sequence import spread_frames
 from .timeline import FrameMapping
 
 if TYPE_CHECKING:
-    from threedimo.camera import CameraPath
     from threedimo.wire.connection import ConnectionInfo
     from threedimo.wire.messages import Capabilities
 
 log = logging.getLogger(__name__)
 
 CLIENT_NAME = "blender"
-RESULT_FOLDER = "result"
-PLANE_FOLDER = "plane"
 
-JobState = Literal[
-    "preparing",
-    "sending",
-    "queued",
-    "running",
-    "publishing",
-    "done",
-    "fetching",
-    "ready",
-    "failed",
-    "cancelled",
-]
 _JobEvent = Refused | Uploading | Accepted | Event | Progress | PreviewImage | Result | Fetching | Fetched
-
-END_STATES: frozenset[str] = frozenset({"ready", "failed", "cancelled"})
-
-
-@dataclass(frozen=True)
-class Order:
-    """A shot as it stood when Generate was pressed.
-
-    Attributes:
-        reference_image: Picture of the character.
-        driving_files: One video, or the pictures of a sequence in order.
-        driving_fps: Frames per second of a sequence; None for a video.
-        driving_start_s: Where in the footage the motion begins.
-        text: What the camera sees and does, in words.
-        camera_path: The same, exactly; one pose per scene frame.
-        seed: The same seed gives the same frames.
-    """
-
-    reference_image: Path
-    driving_files: tuple[Path, ...]
-    driving_fps: float | None
-    driving_start_s: float
-    text: str
-    camera_path: CameraPath
-    seed: int
-
-
-@dataclass
-class Job:
-    """A job as this Blender knows it.
-
-    Attributes:
-        folder: The job's files: `result/` as the server made it, `plane/` one file per scene frame.
-        seq: The last durable event seen; the place to catch up from.
-        phase: What the worker does now, with `step` of `num_steps`; empty while nothing runs.
-        eta_s: Seconds to the end, or None while unknown.
-        moved, total: Bytes sent or received, while sending or fetching.
-        error: Why the job failed.
-    """
-
-    job_id: str
-    label: str
-    folder: Path
-    mapping: FrameMapping
-    state: JobState
-    seq: int = 0
-    phase: str = ""
-    step: int = 0
-    num_steps: int = 0
-    eta_s: float | None = None
-    moved: int = 0
-    total: int = 0
-    error: ThreeDimoError | None = None
-
-    @property
-    def ended(self) -> bool:
-        """Whether nothing more will happen."""
-        return self.state in END_STATES
-
-    @property
-    def frames_folder(self) -> Path:
-        """The frames as the server made them."""
-        return self.folder / RESULT_FOLDER / "frames"
-
-    @property
-    def plane_folder(self) -> Path:
-        """One frame per scene frame of the shot."""
-        return self.folder / PLANE_FOLDER
-
-    @property
-    def fraction(self) -> float:
-        """How much of what goes on now is done, from 0 to 1."""
-        if self.state in ("sending", "fetching"):
-            return self.moved / self.total if self.total else 0.0
-        if self.state == "running":
-            return self.step / self.num_steps if self.num_steps else 0.0
-        return 1.0 if self.state in ("publishing", "done", "ready") else 0.0
-
-    def sentence(self) -> str:
-        """What goes on, in a few words: "denoising 3/10, about 12 s left"."""
-        if self.state in ("sending", "fetching") and self.total:
-            return f"{self.state} {self.moved / 1e6:.1f} of {self.total / 1e6:.1f} MB"
-        if self.state != "running" or not self.phase:
-            return self.state
-        left = "" if self.eta_s is None else f", about {self.eta_s:.0f} s left"
-        return f"{self.phase} {self.step}/{self.num_steps}{left}"
 
 
 @dataclass
@@ -227,7 +124,7 @@ class Session:
             )
         job = Job(job_id, label, folder, mapping, state="preparing")
         self._track(job)
-        self._work(job, lambda: _build_request(order, mapping), self._submit)
+        self._work(job, lambda: build_request(order, mapping), self._submit)
         return job
 
     def attach(self, job_id: str, label: str, folder: Path, mapping: FrameMapping, seq: int) -> Job:
@@ -292,13 +189,13 @@ class Session:
             )
 
     def _submit(self, job: Job, built: object) -> None:
-        assert isinstance(built, _Built)
+        assert isinstance(built, Submission)
         self._client.submit(job.job_id, built.request, built.files, built.camera, job.label)
         job.state = "sending"
         self._changed.add(job.job_id)
 
     def _lay_out(self, job: Job) -> None:
-        job.state = "fetching"
+        job.state, job.moved, job.total = "fetching", 0, 0
         shown = job.mapping.result_frames()
         self._work(job, lambda: spread_frames(job.frames_folder, job.plane_folder, shown), self._ready)
 
@@ -392,39 +289,4 @@ class Session:
         except OSError as error:
             self._end(job, "failed", UnwritableFolder(f"cannot be made: {error.strerror}", given=job.folder))
         else:
-            job.state = "fetching"
-
-
-@dataclass(frozen=True)
-class _Built:
-    """What `Client.submit` takes."""
-
-    request: GenerateRequest
-    files: dict[str, Path | bytes]
-    camera: bytes
-
-
-def _build_request(order: Order, mapping: FrameMapping) -> _Built:
-    """Read and name the files, and write the camera down. Runs in the thread."""
-    reference = make_asset(order.reference_image, order.reference_image.name)
-    driving = [make_asset(path, path.name) for path in order.driving_files]
-    path = order.camera_path
-    request = GenerateRequest(
-        reference_image=reference,
-        driving_footage=Footage(files=driving, fps=order.driving_fps, start_s=order.driving_start_s),
-        text=order.text,
-        camera=CameraTrack(
-            num_frames=path.num_frames,
-            fps=path.fps,
-            width=path.width,
-            height=path.height,
-            has_subject=path.subject_position is not None,
-        ),
-        num_frames=mapping.num_frames,
-        fps=mapping.fps,
-        seed=order.seed,
-        previews=False,
-    )
-    files: dict[str, Path | bytes] = {reference.hash: order.reference_image}
-    files |= {asset.hash: file for asset, file in zip(driving, order.driving_files, strict=True)}
-    return _Built(request, files, path.to_bytes())
+            job.state, job.moved, job.total = "fetching", 0, 0

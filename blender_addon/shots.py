@@ -12,10 +12,11 @@ from threedimo.errors import EmptyMedia, InvalidCameraPath, InvalidRequest, Unre
 from threedimo.wire.messages import Capabilities
 
 from .image_plane import make_plane
+from .jobs import Job
+from .orders import Order
 from .properties import ThreeDimoJobRecord
 from .scene_camera import sample_camera, scene_fps, shot_camera
 from .sequence import is_picture, sequence_from
-from .session import Job, Order
 from .timeline import FrameMapping, plan
 
 CAMERA_FILE = "camera.json"
@@ -86,7 +87,7 @@ def add_record(scene: bpy.types.Scene, job: Job, camera: bpy.types.Object | None
     """Write a job into its scene."""
     record = scene.threedimo.jobs.add()
     record.job_id, record.label = job.job_id, job.label
-    record.folder = _stored_folder(job.folder)
+    record.folder = str(job.folder)
     record.frame_start = job.mapping.frame_start
     record.num_scene_frames = job.mapping.num_scene_frames
     record.scene_fps = job.mapping.scene_fps
@@ -121,7 +122,7 @@ def remove_record(job_id: str) -> None:
 
 def record_folder(record: ThreeDimoJobRecord) -> Path:
     """Where the files of a job are."""
-    return Path(bpy.path.abspath(record.folder))
+    return Path(record.folder)
 
 
 def record_mapping(record: ThreeDimoJobRecord) -> FrameMapping:
@@ -174,9 +175,3 @@ def _frame_size(job: Job) -> tuple[int, int]:
     if not width or not height:
         raise InvalidRequest("a frame of the result cannot be read", given=job.plane_folder)
     return width, height
-
-
-def _stored_folder(folder: Path) -> str:
-    if bpy.data.is_saved and Path(bpy.data.filepath).parent in folder.parents:
-        return bpy.path.relpath(str(folder))
-    return str(folder)

@@ -144,7 +144,7 @@ def finished_job(blender, scene, arc, addon, tmp_path, write_picture, no_server)
         write_picture(folder / "result" / "frames" / f"{frame:05d}.png", (10 * frame, 0, 0), 16, 16)
     _, path = addon("shots").read_camera(scene)
     addon("shots").keep_camera(folder, path)
-    job = addon("session").Job("a-job", "Scene Camera", folder, mapping, "running")
+    job = addon("jobs").Job("a-job", "Scene Camera", folder, mapping, "running")
     addon("shots").add_record(scene, job, arc)
     return job
 
@@ -171,7 +171,8 @@ def test_opening_the_file_takes_its_jobs_up(blender, scene, finished_job, addon,
 
     (record,) = blender.context.scene.threedimo.jobs
     assert record.placed
-    assert record.folder.startswith("//"), "file and frames can move together"
+    image = record.plane.active_material.node_tree.nodes["Image Texture"].image
+    assert image.filepath == "//threedimo/a-job/plane/00000.png", "file and frames can move together"
 
 
 def test_renamed_camera_and_scene_are_still_found(blender, scene, arc, finished_job):

@@ -139,7 +139,7 @@ def test_damaged_result_on_disk_fails_the_job_with_a_remedy(make_session, addon,
 
 
 def test_job_says_what_goes_on(addon, tmp_path):
-    make_job = addon("session").Job
+    make_job = addon("jobs").Job
     mapping = addon("timeline").FrameMapping(1, 4, 24.0, 2)
 
     running = make_job(
