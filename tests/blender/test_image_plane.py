@@ -86,6 +86,11 @@ def test_plane_fills_the_picture_exactly(blender, scene, add_camera, place, rend
     black = (0, 0, 0)
 
     assert border_is_inside(render(1, size=(64, 36)), black)
+    # At the distance of the 3D cursor, which the parent's scale does not touch.
+    depsgraph = blender.context.evaluated_depsgraph_get()
+    from_camera = camera.evaluated_get(depsgraph).matrix_world.normalized().inverted()
+    centre = (from_camera @ plane.evaluated_get(depsgraph).matrix_world).translation
+    assert centre.z == pytest.approx((from_camera @ scene.cursor.location).z, abs=1e-3)
     # Not larger either: a plane smaller by 4 % leaves the edges free.
     for axis in (0, 1):
         plane.scale[axis] *= 0.96
