@@ -62,7 +62,7 @@ $(BLENDER_VENV)/%/.ready: constraints-blender.txt tools/check_blender_libraries.
 	$(BLENDER_VENV)/$*/bin/python $(PIP) -c constraints-blender.txt "bpy==$$(sed -n 's/^# bpy==\($*\.[0-9]*\)$$/\1/p' constraints-blender.txt)" numpy pytest
 	@touch $@
 
-$(EXTENSION): $(READY) $(BLENDER_VENV)/5.0/.ready $(shell find blender_addon threedimo/wire threedimo/camera tools -name '*.py' -o -name '*.toml' -o -name '*.txt') threedimo/errors.py threedimo/version.py
+$(EXTENSION): $(READY) $(BLENDER_VENV)/5.0/.ready $(shell find blender_addon threedimo/wire threedimo/camera -type f -not -path "*__pycache__*") tools/build_extension.py constraints-extension.txt LICENSE threedimo/__init__.py threedimo/errors.py threedimo/version.py
 	$(VENV)/bin/python tools/build_extension.py --blender $(BLENDER_VENV)/5.0 --output dist
 
 .cache/test-media/.ready: tools/fetch_test_media.py $(READY)

@@ -1,4 +1,4 @@
-"""3DiMo: implicit, view-agnostic motion control for video diffusion, with the camera as text and as exact hints.
+"""3DiMo: implicit, view-agnostic motion control for video diffusion, with cameras as text and as exact hints.
 
 `import threedimo` is light: it imports neither torch nor Blender. Names that need torch load on first use.
 """

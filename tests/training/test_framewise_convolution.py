@@ -32,5 +32,7 @@ def test_gradients_agree():
         autoencoder.zero_grad()
         with context():
             autoencoder.decode(autoencoder.encode(video).latent_dist.mode()).sample.square().mean().backward()
-        gradients.append(torch.cat([p.grad.flatten() for p in autoencoder.parameters() if p.grad is not None]))
+        gradients.append(
+            torch.cat([p.grad.flatten() for p in autoencoder.parameters() if p.grad is not None])
+        )
     torch.testing.assert_close(*gradients, atol=1e-5, rtol=1e-2)

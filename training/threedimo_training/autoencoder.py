@@ -23,8 +23,8 @@ def reconstruction_loss(autoencoder: AutoencoderKLWan, video: Tensor) -> dict[st
 
     Returns:
         `loss`, and what it is made of: `pixel` (mean absolute and squared error), `edge` (mean absolute error
-        of the picture's gradients, which keeps limbs sharp) and `latent` (mean square, which keeps the latents
-        from growing away from the noise); `psnr` in dB.
+        of the picture's gradients, which keeps limbs sharp) and `latent` (mean square, which keeps the
+        latents from growing away from the noise); `psnr` in dB.
     """
     latents = autoencoder.encode(video).latent_dist.mode()
     decoded = autoencoder.decode(latents + LATENT_NOISE * torch.randn_like(latents)).sample.float()

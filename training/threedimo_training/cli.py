@@ -41,6 +41,11 @@ def _parser() -> argparse.ArgumentParser:
         "--output", type=Path, required=True, metavar="FOLDER", help="the pipeline folder to write"
     )
     export.set_defaults(run=_export)
+    demo = commands.add_parser("demo-inputs", help="render the inputs of `threedimo demo`")
+    demo.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="folder to write")
+    demo.add_argument("--seed", type=int, default=0, metavar="N", help="which sample; default: %(default)s")
+    demo.add_argument("--role", default="moving_camera", help="default: %(default)s")
+    demo.set_defaults(run=_demo_inputs)
     for command in (clips, embedded, export):
         command.add_argument(
             "--work", type=Path, default=DEFAULT_WORK, metavar="FOLDER", help="default: %(default)s"
@@ -66,6 +71,13 @@ def _embedded(options: argparse.Namespace) -> int:
 
     done = train(EmbeddedRecipe(), options.work, options.minutes, _report)
     _report("all stages are done" if done else "time is up; the same command goes on from here")
+    return 0
+
+
+def _demo_inputs(options: argparse.Namespace) -> int:
+    from threedimo_training.demo_inputs import write_demo_inputs
+
+    _report(write_demo_inputs(options.output, options.seed, options.role))
     return 0
 
 

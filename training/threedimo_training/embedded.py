@@ -18,6 +18,7 @@ from threedimo_training.stages import AutoencoderStage, GeneratorStage, WarmUpSt
 from threedimo_training.trainer import has_fast_bfloat16, run_stage, state_file
 from threedimo_training.training_state import load_state
 
+MAX_FILE = "15MB"
 NOTES = (
     "Small model trained on procedural mannequins only: soft {size}x{size} pictures, people and rooms that "
     "look like its training data, simple motions. It shows that the whole way works; it is not fit for real "
@@ -73,7 +74,7 @@ def _latents(
     vae = autoencoder.autoencoder.eval().requires_grad_(False)
     measure_statistics(vae, clips)
     if has_fast_bfloat16():
-        vae = vae.to(torch.bfloat16)
+        torch.nn.Module.to(vae, torch.bfloat16)  # the model's own `to` would only warn
     for block in range(len(clips.files)):
         if time.monotonic() > deadline:
             return None
@@ -113,7 +114,7 @@ def export(recipe: EmbeddedRecipe, work: Path, output: Path, report: Callable[[s
         **averaged,
     )
     pipeline.to(dtype=torch.float16)
-    pipeline.save_pretrained(output, safe_serialization=True)
+    pipeline.save_pretrained(output, safe_serialization=True, max_shard_size=MAX_FILE)
     report(f"exported step {step} of {recipe.generator_steps} to {output}")
 
 

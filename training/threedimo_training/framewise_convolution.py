@@ -1,7 +1,7 @@
 """The Wan autoencoder's causal 3D convolutions as sums of 2D convolutions, for training on processors.
 
-A causal convolution over time is a sum over its taps of 2D convolutions of earlier frames; taps that would only
-see the zeros before the clip are left out. Processors run 2D convolutions, above all in bfloat16, many times
+A causal convolution over time is a sum over its taps of 2D convolutions of earlier frames; taps that would
+only see the zeros before the clip are left out. Processors run 2D convolutions, above all in bfloat16, many times
 faster than 3D ones, whose bfloat16 gradient was even seen to hang. The results differ by rounding only.
 """
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from threedimo.latents import encode_video
 from threedimo_training.clip_files import BLOCK_CLIPS, ClipFolder, video_tensor
+from threedimo_training.framewise_convolution import framewise_convolutions
 
 ENCODING_BATCH = 8
 
@@ -28,11 +29,11 @@ def write_latents(folder: Path, clips: ClipFolder, autoencoder: AutoencoderKLWan
     latents, person = [], []
     for first in range(block * BLOCK_CLIPS, (block + 1) * BLOCK_CLIPS, ENCODING_BATCH):
         indices = list(range(first, first + ENCODING_BATCH))
-        with torch.no_grad():
+        with torch.no_grad(), framewise_convolutions():
             latents.append(encode_video(autoencoder, video_tensor(clips.read("target", indices))).half())
         person.append(person_share(clips.read("silhouette", indices), latents[-1].shape[2:]))
     partial = file.with_suffix(".partial")
-    save_file({"latents": torch.cat(latents), "person": torch.cat(person).half()}, partial)
+    save_file({"latents": torch.cat(latents).contiguous(), "person": torch.cat(person).half()}, partial)
     partial.replace(file)
 
 

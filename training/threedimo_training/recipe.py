@@ -33,6 +33,7 @@ PERSON_WORDS = (
 )
 HAND_CROP_SIZE = 32
 MAX_TEXT_TOKENS = 64
+MOTION_DIM = 128
 
 
 @dataclass(frozen=True)
@@ -108,18 +109,18 @@ def make_motion_encoder(recipe: EmbeddedRecipe) -> MotionEncoder:
         frame_size=recipe.size,
         patch_size=8,
         hand_crop_size=HAND_CROP_SIZE,
-        hand_patch_size=8,
-        hidden_dim=192,
-        num_layers=5,
+        hand_patch_size=16,
+        hidden_dim=128,
+        num_layers=4,
         num_hand_layers=2,
-        num_heads=6,
-        motion_dim=192,
+        num_heads=4,
+        motion_dim=MOTION_DIM,
     )
 
 
 def make_camera_encoder() -> CameraEncoder:
     """One token a frame, as wide as the motion tokens."""
-    return CameraEncoder(num_hints=NUM_HINTS, hidden_dim=192, motion_dim=192)
+    return CameraEncoder(num_hints=NUM_HINTS, hidden_dim=192, motion_dim=MOTION_DIM)
 
 
 def make_transformer() -> MotionWanTransformer3DModel:
@@ -133,7 +134,7 @@ def make_transformer() -> MotionWanTransformer3DModel:
         text_dim=128,
         ffn_dim=1024,
         num_layers=8,
-        motion_dim=192,
+        motion_dim=MOTION_DIM,
         motion_inner_dim=256,
         motion_num_heads=8,
     )

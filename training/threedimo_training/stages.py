@@ -80,7 +80,7 @@ def _picked(count: int, size: int, generator: torch.Generator) -> list[int]:
 
 
 class AutoencoderStage(Stage):
-    """Stage 1; single frames first, which teach most of it at a fraction of the cost, then short stretches."""
+    """Stage 1; single frames first, which teach most of it at little cost, then short stretches."""
 
     name, learning_rate = "autoencoder", 3e-3
 

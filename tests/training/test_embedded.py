@@ -1,0 +1,86 @@
+"""The whole training at the smallest schedule: every stage, stopped and resumed, exported, loaded and run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from threedimo.checkpoints import load_pipeline
+from threedimo.errors import EmptyMedia
+from threedimo_training.clip_files import BLOCK_CLIPS, ClipFolder
+from threedimo_training.embedded import export, render_clips, train
+from threedimo_training.latent_files import LatentFolder, person_share
+from threedimo_training.recipe import EmbeddedRecipe
+from threedimo_training.trainer import state_file
+
+RECIPE = EmbeddedRecipe(
+    size=32,
+    num_frames=9,
+    num_clips=BLOCK_CLIPS,
+    autoencoder_steps=4,
+    warm_up_steps=3,
+    generator_steps=6,
+    autoencoder_images=4,
+    autoencoder_clips=2,
+    warm_up_batch=4,
+    generator_batch=2,
+)
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("work")
+    render_clips(RECIPE, folder, print)
+    return folder
+
+
+def test_without_clips_the_command_says_what_to_run_first(tmp_path):
+    with pytest.raises(EmptyMedia, match="threedimo-train clips"):
+        train(RECIPE, tmp_path, 1, print)
+
+
+def test_trains_in_pieces_exports_and_runs(work, tmp_path):
+    lines: list[str] = []
+    assert not train(RECIPE, work, 0, lines.append)
+    assert not train(replace(RECIPE, generator_steps=6), work, 0.0, lines.append)
+    assert train(RECIPE, work, 5, lines.append)
+    for stage in ("autoencoder", "warm_up", "generator"):
+        assert state_file(work, stage).exists()
+        assert any(line.startswith(stage) for line in lines)
+    assert any("motion_sensitivity" in line for line in lines)
+
+    export(RECIPE, work, tmp_path / "model", lines.append)
+    for file in (tmp_path / "model").rglob("*.safetensors"):
+        assert file.stat().st_size < 16 * 1024**2
+    pipeline = load_pipeline(str(tmp_path / "model"), device="cpu")
+    clips = ClipFolder(work / "clips")
+    result = pipeline(
+        clips.read("target", [0])[0, 0].numpy(), clips.read("driving", [0])[0].numpy(), clips.text(0)
+    )
+    assert result.frames.shape == (9, 32, 32, 3)
+    assert result.frames.dtype == np.uint8
+    # The first frame is the reference, through the autoencoder only.
+    assert result.frames[0].std() > 0
+
+
+def test_latents_and_person_shares_lie_on_one_grid(work):
+    latents = LatentFolder(work / "latents")
+    assert len(latents) == BLOCK_CLIPS
+    grid = latents.read("latents", [0, 1]).shape
+    assert grid == (2, 16, 3, 4, 4)
+    share = latents.read("person", [0, 1])
+    assert share.shape == (2, 3, 4, 4)
+    assert 0 < share.mean() < 0.7
+
+
+def test_person_share_averages_the_frames_of_each_latent_frame():
+    silhouette = torch.zeros(1, 9, 16, 16, dtype=torch.uint8)
+    silhouette[:, 0] = 255
+    silhouette[:, 3:5, :8] = 255
+    share = person_share(silhouette, torch.Size([3, 2, 2]))
+    assert share[0, 0].tolist() == [[1, 1], [1, 1]]
+    assert share[0, 1].tolist() == [[0.5, 0.5], [0, 0]]
+    assert share[0, 2].tolist() == [[0, 0], [0, 0]]

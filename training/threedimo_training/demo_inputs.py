@@ -1,0 +1,41 @@
+"""The demo's inputs, rendered by the data engine: one person's picture, footage of another, a camera path."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from threedimo.media import write_png, write_video
+from threedimo_training.clips import sample_clip
+
+SIZE_PX, FPS, NUM_FRAMES = 256, 24.0, 49
+
+
+def write_demo_inputs(folder: Path, seed: int, role: str) -> str:
+    """Write reference.png, driving.mp4 and camera_path.json from a held-out sample.
+
+    The footage has a higher rate and size than the embedded model, as real footage has.
+
+    Args:
+        folder: Where; made if it is missing.
+        seed: Which sample.
+        role: One of `threedimo_training.clips.ROLES`.
+
+    Returns:
+        The text of the camera.
+    """
+    clip = sample_clip(
+        np.random.default_rng(seed),
+        size=SIZE_PX,
+        driving_size=SIZE_PX,
+        num_frames=NUM_FRAMES,
+        fps=FPS,
+        role=role,
+        held_out=True,
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    write_png(folder / "reference.png", clip.target_frames[0])
+    write_video(folder / "driving.mp4", clip.driving_frames, FPS)
+    clip.path.to_json(folder / "camera_path.json")
+    return clip.text
