@@ -20,6 +20,7 @@ RECIPE = EmbeddedRecipe(
     size=32,
     num_frames=9,
     num_clips=BLOCK_CLIPS,
+    autoencoder_image_steps=2,
     autoencoder_steps=4,
     warm_up_steps=3,
     generator_steps=6,

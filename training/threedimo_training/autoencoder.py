@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from diffusers import AutoencoderKLWan
+from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan
 from torch import Tensor
 
 LATENT_NOISE = 0.05
@@ -26,8 +26,9 @@ def reconstruction_loss(autoencoder: AutoencoderKLWan, video: Tensor) -> dict[st
         of the picture's gradients, which keeps limbs sharp) and `latent` (mean square, which keeps the
         latents from growing away from the noise); `psnr` in dB.
     """
-    latents = autoencoder.encode(video).latent_dist.mode()
-    decoded = autoencoder.decode(latents + LATENT_NOISE * torch.randn_like(latents)).sample.float()
+    latents = _encode(autoencoder, video)
+    noised = latents + LATENT_NOISE * torch.randn_like(latents)
+    decoded = autoencoder.decode(noised, return_dict=False)[0].float()
     squared = F.mse_loss(decoded, video)
     pixel = F.l1_loss(decoded, video) + squared
     edge = F.l1_loss(decoded.diff(dim=-1), video.diff(dim=-1)) + F.l1_loss(
@@ -42,8 +43,13 @@ def reconstruction_loss(autoencoder: AutoencoderKLWan, video: Tensor) -> dict[st
 @torch.no_grad()
 def measure_latents(autoencoder: AutoencoderKLWan, videos: list[Tensor]) -> None:
     """Store mean and standard deviation of each latent channel in the config, where pipelines expect them."""
-    latents = torch.cat([autoencoder.encode(video).latent_dist.mode() for video in videos])
+    latents = torch.cat([_encode(autoencoder, video) for video in videos])
     channels = latents.transpose(0, 1).flatten(1)
     autoencoder.register_to_config(
         latents_mean=channels.mean(dim=1).tolist(), latents_std=channels.std(dim=1).tolist()
     )
+
+
+def _encode(autoencoder: AutoencoderKLWan, video: Tensor) -> Tensor:
+    (posterior,) = autoencoder.encode(video, return_dict=False)
+    return posterior.mode()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -99,7 +100,7 @@ def export(recipe: EmbeddedRecipe, work: Path, output: Path, report: Callable[[s
         recipe, clips, LatentFolder(work / "latents"), WarmUpStage(recipe, clips).encoder
     )
     step, _ = load_state(state_file(work, "generator"), generator.modules)
-    averaged = {
+    averaged: dict[str, Any] = {
         name.removeprefix("ema_"): module
         for name, module in generator.modules.items()
         if name.startswith("ema_")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from diffusers import AutoencoderKLWan
+from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -37,7 +37,7 @@ def write_latents(folder: Path, clips: ClipFolder, autoencoder: AutoencoderKLWan
     partial.replace(file)
 
 
-def person_share(silhouette: Tensor, shape: torch.Size) -> Tensor:
+def person_share(silhouette: Tensor, shape: tuple[int, ...]) -> Tensor:
     """Share of each latent place that the person covers, (batch, latent_frames, height, width) in [0, 1].
 
     Args:
@@ -46,8 +46,9 @@ def person_share(silhouette: Tensor, shape: torch.Size) -> Tensor:
     """
     covered = silhouette.float() / 255
     # The first latent frame holds one video frame, each later one four.
-    first = F.adaptive_avg_pool2d(covered[:, :1], shape[1:])
-    later = F.adaptive_avg_pool3d(covered[:, None, 1:], (shape[0] - 1, *shape[1:]))[:, 0]
+    num_frames, height, width = shape
+    first = F.adaptive_avg_pool2d(covered[:, :1], (height, width))
+    later = F.adaptive_avg_pool3d(covered[:, None, 1:], (num_frames - 1, height, width))[:, 0]
     return torch.cat([first, later], dim=1)
 
 

@@ -10,7 +10,8 @@ import string
 from dataclasses import dataclass
 
 import torch
-from diffusers import AutoencoderKLWan, FlowMatchEulerDiscreteScheduler
+from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan
+from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchEulerDiscreteScheduler
 from transformers import T5Tokenizer, UMT5Config, UMT5EncoderModel
 
 from threedimo.camera import NUM_HINTS, VOCABULARY
@@ -45,9 +46,14 @@ class EmbeddedRecipe:
         num_frames: Frames of a clip, 4k+1.
         fps: Frame rate of its clips.
         num_clips: Training clips rendered beforehand.
-        autoencoder_steps: Steps of the video autoencoder.
+        autoencoder_image_steps: Steps of the video autoencoder on single frames.
+        autoencoder_steps: Its steps in all; the rest are on whole clips.
         warm_up_steps: Steps of the motion encoder alone, on single frames.
         generator_steps: Steps of the motion encoder and the generator together.
+        autoencoder_images: Single frames in a step.
+        autoencoder_clips: Whole clips in a step.
+        warm_up_batch: Frames in a step.
+        generator_batch: Clips in a step.
         seed: Of everything random.
     """
 
@@ -55,12 +61,12 @@ class EmbeddedRecipe:
     num_frames: int = 17
     fps: float = 8.0
     num_clips: int = 6000
-    autoencoder_steps: int = 5000
+    autoencoder_image_steps: int = 3750
+    autoencoder_steps: int = 6000
     warm_up_steps: int = 5000
     generator_steps: int = 6000
     autoencoder_images: int = 16
-    autoencoder_clips: int = 4
-    autoencoder_frames: int = 5
+    autoencoder_clips: int = 2
     warm_up_batch: int = 96
     generator_batch: int = 16
     seed: int = 0

@@ -13,9 +13,10 @@ from abc import ABC, abstractmethod
 from typing import ClassVar
 
 import torch
-from diffusers import AutoencoderKLWan
+from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan
 from torch import Tensor, nn
 
+from threedimo.models import MotionEncoder
 from threedimo_training.augment import jitter_colours, warp_perspective
 from threedimo_training.autoencoder import measure_latents, reconstruction_loss
 from threedimo_training.clip_files import ROLES, ClipFolder, video_tensor
@@ -50,7 +51,6 @@ STAGE_1_END, STAGE_2_END = 10 / 30, 25 / 30
 TEXT_DROPOUT, MOTION_DROPOUT, HINTS_DROPOUT = 0.1, 0.1, 0.3
 TWO_LEAD_SHARE, CONTINUATION_SHARE = 0.15, 0.15
 PERSON_WEIGHT = 4.0
-SINGLE_FRAME_SHARE = 0.75
 EMA_DECAY = 0.998
 
 
@@ -80,7 +80,7 @@ def _picked(count: int, size: int, generator: torch.Generator) -> list[int]:
 
 
 class AutoencoderStage(Stage):
-    """Stage 1; single frames first, which teach most of it at little cost, then short stretches."""
+    """Stage 1; single frames first, which teach most of it at little cost, then whole clips."""
 
     name, learning_rate = "autoencoder", 3e-3
 
@@ -92,15 +92,13 @@ class AutoencoderStage(Stage):
 
     def losses(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
         """Reconstruct frames of targets and of driving clips in turn."""
-        single = step < SINGLE_FRAME_SHARE * self.num_steps
-        batch, length = (
-            (self.recipe.autoencoder_images, 1)
-            if single
-            else (self.recipe.autoencoder_clips, self.recipe.autoencoder_frames)
-        )
+        if step < self.recipe.autoencoder_image_steps:
+            batch, (start,) = self.recipe.autoencoder_images, _picked(self.recipe.num_frames, 1, generator)
+            frames = slice(start, start + 1)
+        else:
+            # Whole clips: trained on shorter ones, the decoder was seen to drift in colour after their length.
+            batch, frames = self.recipe.autoencoder_clips, slice(None)
         indices = _picked(len(self.clips), batch, generator)
-        (start,) = _picked(self.recipe.num_frames - length + 1, 1, generator)
-        frames = slice(start, start + length)
         video = video_tensor(self.clips.read("target" if step % 4 else "driving", indices, frames))
         with framewise_convolutions():
             return reconstruction_loss(self.autoencoder, video)
@@ -139,7 +137,9 @@ class GeneratorStage(Stage):
 
     name, learning_rate = "generator", 5e-4
 
-    def __init__(self, recipe: EmbeddedRecipe, clips: ClipFolder, latents: LatentFolder, encoder: nn.Module):
+    def __init__(
+        self, recipe: EmbeddedRecipe, clips: ClipFolder, latents: LatentFolder, encoder: MotionEncoder
+    ):
         seeded(recipe.seed + 2)
         self.recipe, self.clips, self.latents, self.num_steps = recipe, clips, latents, recipe.generator_steps
         self.tokenizer = make_tokenizer()
@@ -196,7 +196,8 @@ class GeneratorStage(Stage):
         """Move the averaged weights towards the trained ones."""
         with torch.no_grad():
             for average, trained in self._pairs:
-                torch._foreach_lerp_(list(average.parameters()), list(trained.parameters()), 1 - EMA_DECAY)
+                for slow, fast in zip(average.parameters(), trained.parameters(), strict=True):
+                    slow.lerp_(fast, 1 - EMA_DECAY)
 
     def _mixture(self, progress: float, generator: torch.Generator) -> list[int]:
         same, cross, moving = self._by_role
