@@ -63,12 +63,12 @@ class EmbeddedRecipe:
     num_clips: int = 6000
     autoencoder_image_steps: int = 3750
     autoencoder_steps: int = 6000
-    warm_up_steps: int = 5000
-    generator_steps: int = 6000
+    warm_up_steps: int = 1500
+    generator_steps: int = 2400
     autoencoder_images: int = 16
     autoencoder_clips: int = 2
     warm_up_batch: int = 96
-    generator_batch: int = 16
+    generator_batch: int = 8
     seed: int = 0
 
 

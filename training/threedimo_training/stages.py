@@ -51,6 +51,7 @@ STAGE_1_END, STAGE_2_END = 10 / 30, 25 / 30
 TEXT_DROPOUT, MOTION_DROPOUT, HINTS_DROPOUT = 0.1, 0.1, 0.3
 TWO_LEAD_SHARE, CONTINUATION_SHARE = 0.15, 0.15
 PERSON_WEIGHT = 4.0
+ENCODER_INTERVAL = 4
 EMA_DECAY = 0.998
 
 
@@ -61,7 +62,6 @@ class Stage(ABC):
     learning_rate: ClassVar[float]
     modules: dict[str, nn.Module]
     num_steps: int
-    half_precision: ClassVar[bool] = True
 
     @abstractmethod
     def losses(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
@@ -96,7 +96,7 @@ class AutoencoderStage(Stage):
             batch, (start,) = self.recipe.autoencoder_images, _picked(self.recipe.num_frames, 1, generator)
             frames = slice(start, start + 1)
         else:
-            # Whole clips: trained on shorter ones, the decoder was seen to drift in colour after their length.
+            # Whole clips: trained on shorter ones, the decoder was seen to drift after their length.
             batch, frames = self.recipe.autoencoder_clips, slice(None)
         indices = _picked(len(self.clips), batch, generator)
         video = video_tensor(self.clips.read("target" if step % 4 else "driving", indices, frames))
@@ -167,7 +167,9 @@ class GeneratorStage(Stage):
         indices = self._mixture(progress, generator)
         stretch, num_lead = self._stretch(generator)
         batch, weight = self._noised(indices, stretch, num_lead, generator)
-        motion = self._motion_tokens(indices, stretch, generator)
+        # The encoder costs more than the generator and arrives warmed up: it learns in some of the steps.
+        with torch.set_grad_enabled(step % ENCODER_INTERVAL == 0):
+            motion = self._motion_tokens(indices, stretch, generator)
         geometry = self.geometry.loss(motion, self.clips.read("rotations", indices, _video_frames(stretch)))
 
         dropped_motion = _dropped(motion, MOTION_DROPOUT, generator)
