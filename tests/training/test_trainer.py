@@ -13,7 +13,7 @@ from threedimo_training.training_state import load_state
 class _Line(Stage):
     """Fit a line; real optimisation of a real module, small enough to compare bit by bit."""
 
-    name, learning_rate = "line", 1e-2
+    name, learning_rate = "line", 5e-2
 
     def __init__(self, num_steps: int, width: int = 3):
         torch.manual_seed(1)

@@ -16,6 +16,7 @@ from torch import Tensor
 from threedimo.models import MotionWanTransformer3DModel
 
 NUM_TRAIN_TIMESTEPS = 1000
+LEVEL_MEAN, LEVEL_DEVIATION = 0.6, 1.3
 
 
 @dataclass(frozen=True)
@@ -74,8 +75,8 @@ def flow_loss(predicted: Tensor, batch: FlowBatch, weight: Tensor | None = None)
 
 
 def random_levels(count: int, generator: torch.Generator) -> Tensor:
-    """Noise levels from a logit-normal distribution: mostly middling ones, which teach most."""
-    return torch.sigmoid(torch.randn(count, generator=generator))
+    """Noise levels from a logit-normal distribution that leans to high noise, where poses are decided."""
+    return torch.sigmoid(LEVEL_MEAN + LEVEL_DEVIATION * torch.randn(count, generator=generator))
 
 
 def predict_velocity(

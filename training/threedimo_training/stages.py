@@ -52,7 +52,7 @@ TEXT_DROPOUT, MOTION_DROPOUT, HINTS_DROPOUT = 0.1, 0.1, 0.3
 TWO_LEAD_SHARE, CONTINUATION_SHARE = 0.15, 0.15
 PERSON_WEIGHT = 4.0
 ENCODER_INTERVAL = 4
-EMA_DECAY = 0.998
+EMA_DECAY = 0.99
 
 
 class Stage(ABC):
@@ -135,7 +135,7 @@ class WarmUpStage(Stage):
 class GeneratorStage(Stage):
     """Stage 3; the method itself."""
 
-    name, learning_rate = "generator", 5e-4
+    name, learning_rate = "generator", 7e-4
 
     def __init__(
         self, recipe: EmbeddedRecipe, clips: ClipFolder, latents: LatentFolder, encoder: MotionEncoder
