@@ -6,15 +6,9 @@ import sys
 
 import msgspec
 import numpy as np
-import pytest
 
 from threedimo.media import probe_video, read_footage, read_image
-from threedimo.model_info import INFO_NAME, model_folder
 from threedimo.wire.messages import ResultInfo
-
-pytestmark = pytest.mark.skipif(
-    not (model_folder("embedded") / INFO_NAME).is_file(), reason="the embedded model is not in this checkout"
-)
 
 
 def test_demo(tmp_path):

@@ -176,6 +176,7 @@ def _describe(work: Work, shot: Shot, model: ModelInfo, seconds: dict[str, float
         seed=shot.seed,
         text=work.request.text,
         model_id=model.id,
+        model_notes=model.notes,
         num_inference_steps=shot.num_inference_steps,
         text_guidance_scale=shot.text_guidance_scale,
         motion_guidance_scale=shot.motion_guidance_scale,

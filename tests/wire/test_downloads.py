@@ -115,8 +115,10 @@ def test_another_client_goes_on_from_what_is_on_the_disk(server, done, connect, 
     second.client.fetch(result.job_id, result, folder)
     second.until(Fetched)
     assert contents(folder) == FILES
-    first = fetches(server)[asked_before]
-    assert first.offset == kept[first.name] > 0
+    # What the first client asked last may still reach the server after it was counted.
+    later = fetches(server)[asked_before:]
+    assert any(fetch.offset == kept.get(fetch.name, 0) > 0 for fetch in later)
+    assert not any(fetch.offset == 0 and kept.get(fetch.name, 0) > 0 for fetch in later)
 
 
 def test_what_is_on_the_disk_is_not_trusted(server, done, folder):

@@ -35,6 +35,9 @@ Priority = Annotated[int, msgspec.Meta(ge=-100, le=100)]
 Guidance = Annotated[float, msgspec.Meta(ge=0, le=50)]
 Credit = Annotated[int, msgspec.Meta(ge=1, le=64)]
 
+Notes = Annotated[str, msgspec.Meta(max_length=4000)]
+"""Plain words about what a model can and cannot do."""
+
 JobState = Literal["queued", "running", "publishing", "done", "failed", "cancelled"]
 FINAL_STATES: frozenset[str] = frozenset({"done", "failed", "cancelled"})
 Phase = Literal["loading", "decoding", "encoding", "denoising", "rendering", "writing"]
@@ -131,7 +134,7 @@ class ModelInfo(Part, frozen=True):
     num_inference_steps: Count
     text_guidance_scale: Guidance
     motion_guidance_scale: Guidance
-    notes: Annotated[str, msgspec.Meta(max_length=4000)] = ""
+    notes: Notes = ""
 
 
 class Capabilities(Part, frozen=True):
@@ -151,7 +154,7 @@ class ResultFile(Part, frozen=True):
 
 
 class ResultInfo(Part, frozen=True):
-    """How a result was made; the same content as `result.json`."""
+    """How a result was made, and by what; the same content as `result.json`."""
 
     num_frames: Count
     width: Pixels
@@ -164,6 +167,7 @@ class ResultInfo(Part, frozen=True):
     text_guidance_scale: Guidance
     motion_guidance_scale: Guidance
     seconds: Annotated[dict[Label, Seconds], msgspec.Meta(max_length=64)]
+    model_notes: Notes = ""
 
 
 class JobSummary(Part, frozen=True):
