@@ -275,32 +275,35 @@ def _job_id(text: str) -> str:
         raise argparse.ArgumentTypeError(f"{text} is not a job id; `threedimo jobs` lists them") from None
 
 
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text} is not a number") from None
+
+
 def _positive_number(text: str) -> float:
-    value = float(text)
+    value = _number(text)
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"{text} is not a number over 0")
     return value
 
 
 def _seconds(text: str) -> float:
-    value = float(text)
+    value = _number(text)
     if not 0 <= value < float("inf"):
         raise argparse.ArgumentTypeError(f"{text} is not a number of seconds from 0 on")
     return value
 
 
-def _whole(text: str) -> int:
-    value = int(text)
-    if not 0 <= value < 2**32:
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 0 to {2**32 - 1}")
-    return value
+def _whole(text: str, lowest: int = 0) -> int:
+    if not (text.isascii() and text.isdecimal() and lowest <= int(text) < 2**32):
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number from {lowest} to {2**32 - 1}")
+    return int(text)
 
 
 def _positive_whole(text: str) -> int:
-    value = _whole(text)
-    if value == 0:
-        raise argparse.ArgumentTypeError("0 is too small: at least 1")
-    return value
+    return _whole(text, lowest=1)
 
 
 if __name__ == "__main__":

@@ -139,6 +139,7 @@ def _server() -> Check:
         return Check("server", True, "not running; start it with `threedimo serve`")
     try:
         from threedimo_server.job_run import connected_client
+        from threedimo_server.workers import FAILED_MARK
 
         with connected_client(read_connection()) as client:
             capabilities = client.capabilities
@@ -148,9 +149,11 @@ def _server() -> Check:
         return Check("server", False, str(error), "end the server and start it again: threedimo serve")
     assert capabilities is not None  # a welcomed client has them
     models = ", ".join(model.id for model in capabilities.models) or "no model yet"
-    return Check(
-        "server", True, f"{capabilities.server_version} runs {models} on {', '.join(capabilities.devices)}"
-    )
+    found = f"{capabilities.server_version} runs {models} on {', '.join(capabilities.devices)}"
+    if any(FAILED_MARK in device for device in capabilities.devices):
+        remedy = "start the server again with a model and a device that work: threedimo serve"
+        return Check("server", False, found, remedy)
+    return Check("server", True, found)
 
 
 def _home() -> Check:

@@ -42,6 +42,8 @@ MAX_BACKOFF_S = 30.0
 _FIRST_BACKOFF_S = 0.5
 _REPORT_GRACE_S = 2.0
 _LABEL_LENGTH = 200
+FAILED_MARK = " (failed: "
+"""In the description of a worker that could not load its model, after the device."""
 
 State = Literal["loading", "idle", "busy", "waiting", "failed"]
 
@@ -77,7 +79,7 @@ class Worker:
     def describe(self) -> str:
         """The device and, unless it is ready, why not."""
         if self.state == "failed":
-            return f"{self.device} (failed: {self.error})"[:_LABEL_LENGTH]
+            return f"{self.device}{FAILED_MARK}{self.error})"[:_LABEL_LENGTH]
         return self.device if self.state in ("idle", "busy") else f"{self.device} (loading the model)"
 
     def works_on(self, job_id: str, epoch: int) -> bool:

@@ -89,12 +89,14 @@ def test_footage_shorter_than_the_shot_names_counts_that_fit(write_coded, name):
 
 
 def test_two_frames_are_too_few(write_coded):
-    with pytest.raises(MediaTooSmall, match="at most 1 frames"):
+    with pytest.raises(MediaTooSmall, match="footage that lasts as long as the shot") as refused:
         sample(write_coded("two.mp4", 2), 5, 30.0)
+    assert "1 frames" not in str(refused.value), "no model makes one frame alone"
+    assert str(refused.value).endswith("What to do: choose longer footage.")
 
 
 def test_start_behind_the_end(write_coded):
-    with pytest.raises(MediaTooSmall, match="a start before the end"):
+    with pytest.raises(MediaTooSmall, match=r"a start before the end\..*choose an earlier start or longer"):
         sample(write_coded("clip.mp4", 30), 5, 30.0, start_s=9.0)
 
 

@@ -90,6 +90,24 @@ def test_wrong_usage(threedimo, arguments):
     assert done.stdout == ""
 
 
+@pytest.mark.parametrize(
+    ("option", "text", "said"),
+    [
+        ("--frames", "abc", "abc is not a whole number from 1 to 4294967295"),
+        ("--frames", "1.5", "1.5 is not a whole number from 1 to"),
+        ("--frames", "-3", "-3 is not a whole number from 1 to"),
+        ("--fps", "fast", "fast is not a number"),
+        ("--drive-start", "soon", "soon is not a number"),
+    ],
+)
+def test_what_is_not_a_number_is_said_in_words(capsys, option, text, said):
+    with pytest.raises(SystemExit):
+        build_parser().parse_args(
+            ["generate", "--reference", "a.png", "--drive", "b.mp4", "--output", "c", option, text]
+        )
+    assert f"argument {option}: {said}" in capsys.readouterr().err
+
+
 def _exit_codes(cls=ThreeDimoError):
     return {cls.exit_code}.union(*(_exit_codes(child) for child in cls.__subclasses__()))
 

@@ -17,6 +17,7 @@ import zmq
 from threedimo.errors import PortInUse, ServerBusy, ServerError
 from threedimo.wire.client import Accepted, ConnectionLost, Jobs, Progress
 from threedimo_server.config import ServerConfig
+from threedimo_server.doctor import examine
 from threedimo_server.front import Front
 
 MANY_STEPS = {"num_inference_steps": 15}
@@ -92,6 +93,25 @@ def test_a_stopped_server_leaves_nothing_behind_but_its_jobs(
     server.start()
     follower.result(job_id)
     assert follower.states(job_id).count("running") == 2
+
+
+def test_doctor_calls_a_server_without_a_usable_worker_a_problem(
+    start_server: Callable[..., Any],
+    tiny_model: Path,
+    tmp_path: Path,
+    wait: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(tiny_model, model)
+    (model / "broken").touch()
+    server = start_server(model)
+    wait(lambda: "cannot load the model" in server.log())
+    monkeypatch.setenv("THREEDIMO_HOME", str(server.home))
+    (check,) = [check for check in examine() if check.name == "server"]
+    assert not check.ok
+    assert "the weights are damaged" in check.found
+    assert "threedimo serve" in check.remedy
 
 
 def test_a_model_that_cannot_be_loaded_fails_jobs_with_the_reason_until_it_is_mended(

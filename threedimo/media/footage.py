@@ -138,18 +138,24 @@ def check_covers(info: VideoInfo, sampling: Sampling, name: str) -> None:
     """Refuse footage that ends before the shot's last frame.
 
     Raises:
-        MediaTooSmall: It does; the message names frame counts that fit.
+        MediaTooSmall: It does; the message names frame counts that fit, if any does that a model makes.
     """
     if sampling.last_s < info.duration_s - _early_s(info.fps, sampling.sample_fps):
         return
     counts = frame_counts_that_fit(info, sampling.sample_fps, start_s=sampling.start_s)
-    fitting = ", ".join(str(count) for count in counts[-3:])
+    earlier = "an earlier start or " if sampling.start_s > 0 else ""
+    # No model makes one frame alone, so that such a count would be bad advice.
+    if len(counts) > 1:
+        fitting = ", ".join(str(count) for count in counts[1:][-3:])
+        allowed, fewer = f"at most {counts[-1]} frames (such as {fitting})", "fewer frames or "
+    else:
+        allowed, fewer = "footage that lasts as long as the shot" if counts else "a start before the end", ""
     raise MediaTooSmall(
         f"the driving footage ends before the shot does: {sampling.num_frames} frames at "
         f"{sampling.sample_fps:g} fps from {sampling.start_s:g} s on last until {sampling.last_s:.2f} s",
         given=f"{name}: {info.duration_s:.2f} s",
-        allowed=f"at most {counts[-1]} frames (such as {fitting})" if fitting else "a start before the end",
-        remedy="choose fewer frames, an earlier start or longer footage",
+        allowed=allowed,
+        remedy=f"choose {fewer}{earlier}longer footage",
     )
 
 
