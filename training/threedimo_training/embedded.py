@@ -21,9 +21,10 @@ from threedimo_training.training_state import load_state
 
 MAX_FILE = "15MB"
 NOTES = (
-    "Small model trained on procedural mannequins only: soft {size}x{size} pictures, people and rooms that "
-    "look like its training data, simple motions. It shows that the whole way works; it is not fit for real "
-    "footage or real faces, for which a full-size model is needed."
+    "Interim small model, trained briefly on procedural people only. It makes soft {size}x{size} pictures "
+    "and keeps the reference person's colours and the room. It does not follow the driving motion yet, and "
+    "camera moves show weakly. Photographs of real people come out as smears. It shows that the whole way "
+    "works; for real shots a full-size model is needed."
 )
 
 
