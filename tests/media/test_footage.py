@@ -74,6 +74,12 @@ def test_size_cuts_and_resizes_as_it_reads(write_coded):
     assert frames.dtype == np.uint8
 
 
+def test_a_path_may_be_a_string(write_coded):
+    path = write_coded("clip.mp4", 20)
+    np.testing.assert_array_equal(sample(str(path), 17, 30.0), sample(path, 17, 30.0))
+    assert probe_footage([str(path)], fps=None) == probe_footage([path], fps=None)
+
+
 def test_equal_reads_are_equal(write_coded):
     path = write_coded("clip.mp4", 20)
     np.testing.assert_array_equal(sample(path, 17, 30.0), sample(path, 17, 30.0))

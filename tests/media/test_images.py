@@ -12,6 +12,7 @@ def test_png_round_trip_and_bytes(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (21, 33, 3), dtype=np.uint8)
     write_png(tmp_path / "a.png", pixels)
     np.testing.assert_array_equal(read_image(tmp_path / "a.png"), pixels)
+    np.testing.assert_array_equal(read_image(str(tmp_path / "a.png")), pixels)
     np.testing.assert_array_equal(read_image((tmp_path / "a.png").read_bytes()), pixels)
 
 

@@ -6,7 +6,7 @@ Notable: sampling asks which frame is *on screen* at a time, so it is exact for 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,7 +57,7 @@ class Sampling:
 
 
 def read_footage(
-    files: list[Path],
+    files: Sequence[str | Path],
     *,
     fps: float | None,
     start_s: float,
@@ -91,12 +91,12 @@ def read_footage(
         MediaTooLarge: Over a limit of `limits`.
         InvalidRequest: Several files without `fps`, or numbers out of range.
     """
-    _check_files(files, fps)
+    paths = _checked_paths(files, fps)
     sampling = Sampling(start_s, num_frames, sample_fps)
     if fps is None:
-        frames = _sampled_video(files[0], sampling, limits)
+        frames = _sampled_video(paths[0], sampling, limits)
     else:
-        frames = _sampled_sequence(files, fps, sampling, limits)
+        frames = _sampled_sequence(paths, fps, sampling, limits)
     clip = np.empty((0, 0, 0, 3), np.uint8)
     for index, frame in enumerate(frames):
         fitted = frame if size is None else fit_frames(frame, *size)
@@ -112,12 +112,14 @@ def read_footage(
     return clip
 
 
-def probe_footage(files: list[Path], *, fps: float | None, limits: MediaLimits = DEFAULT_LIMITS) -> VideoInfo:
+def probe_footage(
+    files: Sequence[str | Path], *, fps: float | None, limits: MediaLimits = DEFAULT_LIMITS
+) -> VideoInfo:
     """Size, rate and length of footage, decoding at most one frame; arguments and errors as there."""
-    _check_files(files, fps)
+    paths = _checked_paths(files, fps)
     if fps is None:
-        return probe_video(files[0], limits=limits)
-    sizes = {image_size(path, limits) for path in files}
+        return probe_video(paths[0], limits=limits)
+    sizes = {image_size(path, limits) for path in paths}
     if len(sizes) > 1:
         raise UnreadableMedia(
             "the pictures of the sequence differ in size",
@@ -125,7 +127,7 @@ def probe_footage(files: list[Path], *, fps: float | None, limits: MediaLimits =
             remedy="export the sequence with one size",
         )
     width, height = sizes.pop()
-    return VideoInfo(width, height, fps, len(files), len(files) / fps)
+    return VideoInfo(width, height, fps, len(paths), len(paths) / fps)
 
 
 def frame_counts_that_fit(info: VideoInfo, sample_fps: float, *, start_s: float = 0.0) -> list[int]:
@@ -163,7 +165,7 @@ def _early_s(footage_fps: float, sample_fps: float) -> float:
     return _EARLY / max(footage_fps, sample_fps)
 
 
-def _check_files(files: list[Path], fps: float | None) -> None:
+def _checked_paths(files: Sequence[str | Path], fps: float | None) -> list[Path]:
     if not files:
         raise EmptyMedia(
             "there is no driving footage", allowed="one video file, or the pictures of a sequence"
@@ -176,6 +178,7 @@ def _check_files(files: list[Path], fps: float | None) -> None:
             given=f"{len(files)} files and no frame rate",
             remedy="give the frames per second of the sequence, or a single video file",
         )
+    return [Path(file) for file in files]
 
 
 def _check_rate(name: str, fps: float) -> None:

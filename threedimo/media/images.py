@@ -18,14 +18,14 @@ ALLOWED_IMAGES = "PNG, JPEG, WebP, TIFF, BMP or GIF pictures of 8 or 16 bits per
 MID_GREY = 128
 
 
-def read_image(source: Path | bytes, *, limits: MediaLimits = DEFAULT_LIMITS) -> np.ndarray:
+def read_image(source: str | Path | bytes, *, limits: MediaLimits = DEFAULT_LIMITS) -> np.ndarray:
     """Read a picture as a viewer would show it.
 
     The EXIF rotation is applied; grey and 16-bit pictures become 8-bit RGB; transparent pixels are laid over
     mid grey. Of a file that holds several pictures (animated GIF, a phone's MPO) the first is read.
 
     Args:
-        source: The file, or its bytes.
+        source: The path of the file, or its bytes.
         limits: How large the picture may be.
 
     Returns:
@@ -37,6 +37,7 @@ def read_image(source: Path | bytes, *, limits: MediaLimits = DEFAULT_LIMITS) ->
         MediaTooSmall: Under 16 pixels on a side.
         MediaTooLarge: Over `limits.max_pixels`.
     """
+    source = Path(source) if isinstance(source, str) else source
     name = "picture" if isinstance(source, bytes) else source.name
     with _opened(source, name, limits) as image:
         try:
