@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from threedimo.errors import NoSpace, ServerError, StorageError
+from threedimo.errors import NoSpace, ServerError, StorageError, ThreeDimoError
 
 SCHEMA_VERSION = 1
 
@@ -51,11 +51,15 @@ class JobDatabase:
 
     Raises:
         ServerError: Another server uses the file.
-        StorageError: The file was made by a newer version.
+        NoSpace: The disk is full.
+        StorageError: The file was made by a newer version, is damaged, or may not be written.
     """
 
     def __init__(self, path: Path):
-        self._connection = sqlite3.connect(path, isolation_level=None, timeout=0.2)
+        try:
+            self._connection = sqlite3.connect(path, isolation_level=None, timeout=0.2)
+        except sqlite3.Error as error:
+            raise _cannot_open(path, error) from error
         self._connection.row_factory = sqlite3.Row
         try:
             # A lock rather than a pid file: it cannot outlive the process that owns the queue.
@@ -65,15 +69,9 @@ class JobDatabase:
             self._make_tables()
             with self.transaction():
                 pass
-        except sqlite3.OperationalError as error:
+        except sqlite3.Error as error:
             self._connection.close()
-            if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
-                raise ServerError(
-                    "another server uses this home folder",
-                    given=path.parent,
-                    remedy="stop that server, or choose another home folder",
-                ) from error
-            raise
+            raise _cannot_open(path, error) from error
         except BaseException:
             self._connection.close()
             raise
@@ -119,3 +117,25 @@ class JobDatabase:
             self._connection.executescript(
                 f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
             )
+
+
+def _cannot_open(path: Path, error: sqlite3.Error) -> ThreeDimoError:
+    # The low byte is the kind of error; what stands above it only refines it.
+    kind = error.sqlite_errorcode & 0xFF
+    if kind == sqlite3.SQLITE_BUSY:
+        return ServerError(
+            "another server uses this home folder",
+            given=path.parent,
+            remedy="stop that server, or choose another home folder",
+        )
+    if kind == sqlite3.SQLITE_FULL:
+        return NoSpace(
+            "the disk is full: the queue cannot be written",
+            given=path,
+            remedy="free some space, or choose another home folder",
+        )
+    return StorageError(
+        f"the queue cannot be opened: {error}",
+        given=path,
+        remedy="check that you may write there; a damaged file must be moved away, and its jobs are lost",
+    )

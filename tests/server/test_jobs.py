@@ -10,7 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from threedimo.errors import InvalidModel, InvalidRequest, ServerBusy, ServerError, StorageError, UnknownJob
+from threedimo.errors import (
+    InvalidModel,
+    InvalidRequest,
+    NoSpace,
+    ServerBusy,
+    ServerError,
+    StorageError,
+    UnknownJob,
+)
 from threedimo.wire.messages import Asset, Footage, GenerateRequest, ResultFile, ResultInfo
 from threedimo_server.job_database import JobDatabase
 from threedimo_server.jobs import MAX_LOSSES, Claim, JobQueue
@@ -273,3 +281,21 @@ def test_a_queue_of_a_newer_version_is_left_alone(path: Path) -> None:
     database.close()
     with pytest.raises(StorageError, match="newer version"):
         JobQueue(path)
+
+
+def test_a_queue_that_cannot_be_opened_is_a_storage_error(path: Path) -> None:
+    path.write_bytes(b"this is no database" * 100)
+    with pytest.raises(StorageError, match="the queue cannot be opened") as damaged:
+        JobDatabase(path)
+    assert str(path) in str(damaged.value)
+    with pytest.raises(StorageError, match="the queue cannot be opened"):
+        JobDatabase(path.parent)
+
+
+def test_a_full_disk_at_the_start_is_said(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # SQLite's own limit of pages fails with the very code of a full disk.
+    monkeypatch.setattr(
+        "threedimo_server.job_database._SCHEMA", "PRAGMA max_page_count=1; CREATE TABLE t (a);"
+    )
+    with pytest.raises(NoSpace, match="the disk is full"):
+        JobDatabase(path)
