@@ -38,7 +38,7 @@ Errors are one paragraph on standard error: threedimo: error [code]: what is wro
 The server keeps its queue and results in the folder THREEDIMO_HOME (otherwise ~/.threedimo).
 """
 
-SERVER_HELP = "connection file or tcp://host:port of the server (otherwise this user's own)"
+SERVER_HELP = "connection file of the server (otherwise this user's own)"
 
 
 class _Parser(argparse.ArgumentParser):
