@@ -50,6 +50,7 @@ def _forward(transformer: torch.nn.Module) -> torch.Tensor:
 def _one_of_two(rank: int, port: int, folder: Path) -> None:
     from diffusers import ContextParallelConfig
 
+    torch.set_num_threads(1)
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     dist.init_process_group("gloo", rank=rank, world_size=NUM_PROCESSES)
     transformer = _transformer()
@@ -66,7 +67,7 @@ def test_two_processes_agree_with_one(tmp_path: Path) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    mp.start_processes(_one_of_two, (port, tmp_path), nprocs=NUM_PROCESSES, start_method="fork")
+    mp.start_processes(_one_of_two, (port, tmp_path), nprocs=NUM_PROCESSES, start_method="spawn")
     alone = _forward(_transformer())
     for rank in range(NUM_PROCESSES):
         together = load_file(tmp_path / f"{rank}.safetensors")["velocity"]
