@@ -278,6 +278,62 @@ class JobCancelled(JobError):
     exit_code = 130
 
 
+class DataError(ThreeDimoError):
+    """Training data cannot be read or made."""
+
+    code = "data"
+    exit_code = 12
+
+
+class InvalidMotion(DataError):
+    """A motion file is damaged, of another layout, or names bones that nobody knows."""
+
+    code = "data.motion"
+
+
+class InvalidBody(DataError):
+    """A body model's file is missing, damaged, or of another layout."""
+
+    code = "data.body"
+
+
+class InvalidShard(DataError):
+    """A shard of samples is damaged or of another layout."""
+
+    code = "data.shard"
+
+
+class InvalidScene(DataError):
+    """A Blender file lacks what rendering training data needs."""
+
+    code = "data.scene"
+
+
+class NoPerson(DataError):
+    """Footage shows nobody, or too many people to tell who is meant."""
+
+    code = "data.no_person"
+
+
+class TrainingError(ThreeDimoError):
+    """A training cannot start or go on."""
+
+    code = "training"
+    exit_code = 13
+
+
+class TrainingMismatch(TrainingError):
+    """A saved state, adapter or cache belongs to another configuration."""
+
+    code = "training.mismatch"
+
+
+class TrainingDiverged(TrainingError):
+    """The loss is no number any more."""
+
+    code = "training.diverged"
+
+
 def _family(cls: type[ThreeDimoError]) -> dict[str, type[ThreeDimoError]]:
     found = {cls.code: cls}
     for child in cls.__subclasses__():

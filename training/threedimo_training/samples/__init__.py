@@ -1,0 +1,1 @@
+"""View-rich samples: one motion, two people, two cameras."""
