@@ -1,0 +1,15 @@
+"""Does a model do what the paper claims? Measured on people, motions and cameras that no training has seen.
+
+    held_out_clips.py   the clips, and for each another clip whose motion and camera serve as controls
+    runs.py             the model's answers to a clip: the right inputs, and one of them wrong at a time
+    metrics.py          pictures against pictures
+    pose_angles.py      skeletons against skeletons, and where a camera stands around a person
+    body_parts.py       which pixel shows which part of the body
+    probe.py            the network that reads pose, camera and body parts from generated frames
+    probe_frames.py     what the probe learns from
+    probe_training.py   the loop that trains it
+    intervals.py        means with confidence intervals
+    evaluate.py         all of it, clip by clip, resumable, into one JSON file
+    report.py           the same as one HTML page with pictures
+    video_metrics.py    PSNR and SSIM of two folders of real videos
+"""
