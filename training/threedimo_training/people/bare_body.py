@@ -1,0 +1,80 @@
+"""An undressed body at rest in the form that `looks` dresses, whatever file it came from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class BareBody:
+    """N points make the surface; V vertices are the points, once for every region that they belong to.
+
+    Attributes:
+        name: Which body, for example "anny-17".
+        points: (N, 3) float64 metres, axes as in `motion.skeleton`, soles at z = 0.
+        vertex_points: (V,) the point of every vertex.
+        faces: (T, 3) of vertices, counter-clockwise seen from outside.
+        regions: (T,) indices into `people.regions.REGIONS`; a vertex is used by faces of one region only.
+        along: (V,) position within the region, see `people.regions`.
+        bones: (N, 4) joints that move a point.
+        weights: (N, 4) their shares.
+        rest_joints: (54, 3) metres.
+        lips: (N,) 0 to 1.
+        brows: (N,) 0 to 1.
+        contact_vertices: (C,) vertices that can touch the floor.
+        sole_vertices: (2, 2) heel and ball of the left and the right foot.
+        age: 0.2 a child of six, 0.5 of fourteen, 0.67 a young adult, 1 very old.
+        gender: 0 male to 1 female.
+    """
+
+    name: str
+    points: np.ndarray
+    vertex_points: np.ndarray
+    faces: np.ndarray
+    regions: np.ndarray
+    along: np.ndarray
+    bones: np.ndarray
+    weights: np.ndarray
+    rest_joints: np.ndarray
+    lips: np.ndarray
+    brows: np.ndarray
+    contact_vertices: np.ndarray
+    sole_vertices: np.ndarray
+    age: float
+    gender: float
+
+    @property
+    def point_faces(self) -> np.ndarray:
+        """(T, 3) faces of points: without the seams between regions."""
+        return self.vertex_points[self.faces]
+
+    def vertex_regions(self) -> np.ndarray:
+        """(V,) region of every vertex."""
+        regions = np.zeros(len(self.vertex_points), int)
+        regions[self.faces.ravel()] = np.repeat(self.regions, 3)
+        return regions
+
+
+def smooth_normals(points: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """(N, 3) unit normals of the points of a mesh, averaged over faces by area."""
+    corners = points[faces]
+    flat = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    normals = np.zeros_like(points)
+    for corner in range(3):
+        np.add.at(normals, faces[:, corner], flat)
+    return normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
+
+
+def relaxed(points: np.ndarray, faces: np.ndarray, amounts: np.ndarray, rounds: int) -> np.ndarray:
+    """Points (N, 3) drawn towards the middle of their neighbours by `amounts` (N,), 0 to 1, several times."""
+    edges = np.unique(np.sort(faces[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1), axis=0)
+    edges = np.concatenate([edges, edges[:, ::-1]])
+    counts = np.maximum(np.bincount(edges[:, 0], minlength=len(points)), 1)
+    for _ in range(rounds):
+        sums = np.stack(
+            [np.bincount(edges[:, 0], points[edges[:, 1], axis], len(points)) for axis in range(3)], 1
+        )
+        points = points + amounts[:, None] * (sums / counts[:, None] - points)
+    return points
