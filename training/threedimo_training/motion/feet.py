@@ -20,6 +20,8 @@ from threedimo_training.motion.standard_body import BALL_HEIGHT_M, HIP_HEIGHT_M,
 _TO_ANKLE = np.stack([REST_JOINTS[JOINT[f"{s}_ankle"]] - REST_JOINTS[JOINT[f"{s}_foot"]] for s in SIDES])
 _HEEL_M = 0.19
 _MOST_TOES_DEG = 60.0
+# Between the balls of feet that pass each other, and how far ahead a foot counts as past.
+_CLEAR_M, _PASSING_M = 0.165, 0.3
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,22 @@ class Feet:
 def feet_at(times: np.ndarray, tracks: Sequence[Sequence[Footfall]]) -> Feet:
     """Samples the footfalls of the left and the right foot at times (F,)."""
     sampled = [_one_foot(times, track) for track in tracks]
-    return Feet(*(np.stack(columns, axis=1) for columns in zip(*sampled, strict=True)))
+    balls, yaw, pitch, toes, knee_out, planted, airborne = (
+        np.stack(columns, axis=1) for columns in zip(*sampled, strict=True)
+    )
+    return Feet(_beside_each_other(balls, yaw, airborne), yaw, pitch, toes, knee_out, planted)
+
+
+def _beside_each_other(balls: np.ndarray, yaw: np.ndarray, airborne: np.ndarray) -> np.ndarray:
+    """Leads a travelling foot around the standing one, so that legs do not pass through each other."""
+    turn = np.deg2rad(yaw.mean(axis=1))
+    left = np.stack([np.cos(turn), np.sin(turn), np.zeros(len(turn))], axis=-1)
+    between = balls[:, 0] - balls[:, 1]
+    apart = (between * left).sum(-1)
+    ahead = np.linalg.norm(between[:, :2] - apart[:, None] * left[:, :2], axis=-1)
+    missing = np.maximum(_CLEAR_M - apart, 0.0) * np.exp(-((ahead / _PASSING_M) ** 2))
+    share = airborne / np.maximum(airborne.sum(axis=1, keepdims=True), 1.0)
+    return balls + (share * missing[:, None])[..., None] * np.array([1.0, -1.0])[:, None] * left[:, None]
 
 
 def _one_foot(times: np.ndarray, track: Sequence[Footfall]) -> tuple[np.ndarray, ...]:
@@ -112,4 +129,5 @@ def _one_foot(times: np.ndarray, track: Sequence[Footfall]) -> tuple[np.ndarray,
         toes,
         knee_out[now] + (knee_out[then] - knee_out[now]) * turned,
         standing | ((share >= 1) & (grounded[then] > 0)),
+        1.0 - on_floor,
     )

@@ -201,7 +201,7 @@ def _turns(rng: np.random.Generator) -> np.ndarray:
     turned, clock = np.zeros(len(_GRID_S)), -4.0 + rng.uniform(0, 2)
     while clock < _GRID_S[-1]:
         angle = float(rng.choice([-1, 1]) * rng.choice([40, 70, 100, 170]) * rng.uniform(0.8, 1.1))
-        lasting = abs(angle) / rng.uniform(55, 85)
+        lasting = abs(angle) / rng.uniform(45, 65)
         turned += angle * ease((_GRID_S - clock) / lasting)
         clock += lasting + rng.uniform(0.8, 4.0)
     return turned

@@ -37,7 +37,7 @@ MOVES: dict[str, tuple[Beat, ...]] = {
     "hands_on_hips": (Beat(0.9, "relaxed", 1.4, ("hip", "hip")),),
     "hand_on_hip": (Beat(0.8, "hip_out", 1.2, ("hip", "rest")),),
     "arms_folded": (Beat(0.9, "relaxed", 1.2, ("folded", "folded")),),
-    "turn": (Beat(1.0, "stand", 0.1),),
+    "turn": (Beat(0.75, "stand"), Beat(0.75, "stand", 0.1)),
     "step_on": (Beat(0.7, "step_front", 0, None, 0, 0.0), Beat(0.7, "stand", 0.2, None, 0, 0.26)),
     "step_back": (Beat(0.7, "step_back"), Beat(0.7, "stand", 0.2, None, 0, -0.26)),
     "half_squat": (Beat(0.6, "half_squat", 0.1), Beat(0.6, "stand", 0.1)),

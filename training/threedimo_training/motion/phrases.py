@@ -96,9 +96,8 @@ def _lay_out(menu: tuple[str, ...], rng: np.random.Generator) -> list[_Key]:
     while clock < LONGEST_S + 1:
         name = str(rng.choice(menu))
         flip = rng.random() < 0.5
-        if name == "turn":
-            heading += float(rng.choice([-1, 1]) * rng.uniform(25, 100))
-        elif name in ("sway", "shift", "side_tap", "crossed") and rng.random() < 0.3:
+        turning = float(rng.choice([-1, 1]) * rng.uniform(15, 48)) if name == "turn" else 0.0
+        if name in ("sway", "shift", "side_tap", "crossed") and rng.random() < 0.3:
             heading += float(rng.normal(0, 15))
         for beat in MOVES[name]:
             clock += beat.gap_s * tempo * rng.uniform(0.9, 1.15) if not beat.hop else beat.gap_s
@@ -106,6 +105,7 @@ def _lay_out(menu: tuple[str, ...], rng: np.random.Generator) -> list[_Key]:
             arms = beat.arms
             if flip:
                 stance, arms = stance.mirrored(), (arms[1], arms[0]) if arms else None
+            heading += turning
             turn = np.deg2rad(heading)
             home = home + beat.onward * np.array([np.sin(turn), -np.cos(turn)])
             until = clock + beat.hold_s * rng.uniform(0.6, 1.5)
@@ -150,7 +150,9 @@ def _footfalls(
                     _move(tracks[side], wanted, before.until_s, key.time_s, lift=0.0)
             else:
                 moving.append((side, wanted))
-        if len(moving) == 2 and rng.random() < 0.5:
+        # whoever turns to the left begins with the left foot
+        turned = key.heading - before.heading
+        if len(moving) == 2 and (turned < -8 or (turned <= 8 and rng.random() < 0.5)):
             moving.reverse()
         for order, (side, wanted) in enumerate(moving):
             start, end = _window(before, key, order, len(moving), wanted.grounded)

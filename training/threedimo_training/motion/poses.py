@@ -140,7 +140,7 @@ STANCES: dict[str, Stance] = {
     "chamber": Stance(_air(0.11, 0.12, 0.5, 25), _N, -0.09, -0.02, 0.985, -6, 3),
     "tree": Stance(_air(0.0, 0.05, 0.4, 35, 48, 38), FootPose(0.1), -0.09, 0, 0.985),
     "tiptoe": Stance(*_both(0.09, pitch=36, yaw_out=6), height=1.09),
-    "crossed": Stance(FootPose(-0.06, 0.13, yaw_out=2), FootPose(0.0, -0.03), -0.02, 0, 0.985),
+    "crossed": Stance(FootPose(0.0, 0.22, yaw_out=2), FootPose(0.05, -0.06), -0.02, 0.03, 0.985),
     "step_front": Stance(FootPose(0.1, 0.26), FootPose(0.1, -0.12, pitch=18), 0, 0.1, 0.985, 2),
     "step_back": Stance(FootPose(0.1, -0.3, pitch=22), FootPose(0.1, 0.02), 0, -0.1, 0.985, 4),
     "side_tap": Stance(FootPose(0.34, 0.03, pitch=25, yaw_out=16), _N, -0.09, 0, 0.99, 0, 6, side=-6),

@@ -12,6 +12,7 @@ from threedimo_training.motion.angles import (
     upper_body_rotations,
     within_limits,
 )
+from threedimo_training.motion.apart import keep_arms_apart
 from threedimo_training.motion.arms import upper_body_angles
 from threedimo_training.motion.curves import LONGEST_S
 from threedimo_training.motion.gaits import walk_about
@@ -66,6 +67,8 @@ def procedural_motion(seed: int, num_frames: int, fps: float) -> Motion:
     rotations[:, NUM_BODY_JOINTS:] = finger_rotations(hand_angles(times, hands_rng))
     rotations[:, 0] = _pelvis_rotations(performance)
     root = _add_legs(rotations, performance)
+    posed = forward_kinematics(REST_JOINTS, rotations, root)
+    rotations = keep_arms_apart(rotations, posed)
     posed = forward_kinematics(REST_JOINTS, rotations, root)
     root[:, 2] -= np.minimum(lowest_m(posed), 0.0)
     return Motion(f"procedural-{seed}", float(fps), rotations, root / HIP_HEIGHT_M, performance.feet.planted)
