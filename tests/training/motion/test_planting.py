@@ -11,6 +11,7 @@ from threedimo_training.motion.procedural import procedural_motion
 from threedimo_training.motion.rotations import rotation_vectors
 from threedimo_training.motion.skeleton import PARENTS, forward_kinematics
 from threedimo_training.motion.smpl_labels import local_rotations
+from threedimo_training.people.looks import make_person
 
 
 def _check(motion: Motion, person) -> float:
@@ -33,6 +34,11 @@ def _check(motion: Motion, person) -> float:
 def test_feet_do_not_slide_whoever_performs(make_stand_in):
     for seed in range(60):
         assert _check(procedural_motion(seed, 25, 12.0), make_stand_in(seed % 12)) < 0.01, seed
+
+
+def test_feet_of_the_baked_people_do_not_slide():
+    for seed in range(20):
+        assert _check(procedural_motion(seed, 17, 12.0), make_person(seed)) < 0.01, seed
 
 
 @pytest.mark.slow

@@ -131,7 +131,8 @@ def test_standing_feet_stand_on_the_standard_body_and_nothing_sinks_into_the_flo
         speed = np.linalg.norm(np.diff(balls, axis=0), axis=-1)[stood]
         speeds.append(speed)
     # metres a frame; joint limits hold first, so a deep squat may move a foot, which `place` puts right
-    assert np.percentile(np.concatenate(speeds), 98) < 0.001
+    assert np.percentile(np.concatenate(speeds), 95) < 1e-4
+    assert np.percentile(np.concatenate(speeds), 99) < 5e-3
 
 
 def test_walks_travel_and_others_stay():

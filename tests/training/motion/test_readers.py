@@ -20,13 +20,13 @@ from threedimo_training.motion.standard_body import HIP_HEIGHT_M, REST_JOINTS
 
 _TORSO = {"pelvis": "Hips", "spine1": "Spine", "spine2": "Spine1", "spine3": "Spine2"}
 _MIXAMO = {
-    **_TORSO, "neck": "Neck", "head": "Head", "hip": "UpLeg", "knee": "Leg", "ankle": "Foot", "foot": "ToeBase",
-    "collar": "Shoulder", "shoulder": "Arm", "elbow": "ForeArm", "wrist": "Hand",
+    **_TORSO, "neck": "Neck", "head": "Head", "hip": "UpLeg", "knee": "Leg", "ankle": "Foot",
+    "foot": "ToeBase", "collar": "Shoulder", "shoulder": "Arm", "elbow": "ForeArm", "wrist": "Hand",
 }  # fmt: skip
 _SIMPLE = {
-    "pelvis": "HIP", "spine1": "SPINE1", "spine2": "SPINE2", "spine3": "CHEST", "neck": "NECK", "head": "HEAD",
-    "hip": "Hip", "knee": "Knee", "ankle": "Ankle", "foot": "Toe", "collar": "Collar", "shoulder": "Shoulder",
-    "elbow": "Elbow", "wrist": "Wrist",
+    "pelvis": "HIP", "spine1": "SPINE1", "spine2": "SPINE2", "spine3": "CHEST", "neck": "NECK",
+    "head": "HEAD", "hip": "Hip", "knee": "Knee", "ankle": "Ankle", "foot": "Toe", "collar": "Collar",
+    "shoulder": "Shoulder", "elbow": "Elbow", "wrist": "Wrist",
 }  # fmt: skip
 _Y_UP = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])  # file from ours
 _FILE_JOINTS = [joint for joint, name in enumerate(JOINT_NAMES) if not name.endswith("_hand")]

@@ -54,11 +54,11 @@ class _Arms:
         ends = np.einsum("fsji,fskj->fski", turned, places - places[:, :, :1])
         return cls(places[:, :, 0], ends)
 
-    def balls(self, orientations: np.ndarray) -> np.ndarray:
-        """(F, 2, B, 3) world places of the arms' balls for shoulder orientations (F, 2, 3, 3)."""
-        starts = self.ends[:, :, _BONES]
-        local = starts + (self.ends[:, :, _BONES + 1] - starts) * _SHARES[:, None]
-        return self.shoulders[:, :, None] + np.einsum("fsij,fsbj->fsbi", orientations, local)
+    def balls(self, orientations: np.ndarray, frames: np.ndarray | slice = slice(None)) -> np.ndarray:
+        """(F, 2, B, 3) world places of the arms' balls for shoulder orientations (F, 2, 3, 3) of frames."""
+        starts, ends = (self.ends[frames][:, :, _BONES + end] for end in range(2))
+        local = starts + (ends - starts) * _SHARES[:, None]
+        return self.shoulders[frames, :, None] + np.einsum("fsij,fsbj->fsbi", orientations, local)
 
 
 def keep_arms_apart(rotations: np.ndarray, posed: Posed) -> np.ndarray:
@@ -71,21 +71,27 @@ def keep_arms_apart(rotations: np.ndarray, posed: Posed) -> np.ndarray:
     Returns:
         (F, 54, 3, 3) local rotations with other shoulders.
     """
-    arms, capsules = _Arms.of(posed), _capsules(posed)
+    arms = _Arms.of(posed)
+    starts, ends, radii = _capsules(posed)
     joints = [JOINT[f"{side}_shoulder"] for side in SIDES]
     collars = posed.rotations[:, [JOINT[f"{side}_collar"] for side in SIDES]]
     world = posed.rotations[:, joints]
     outward = _outward(posed)
+    frames = np.arange(len(world))
     for _ in range(_ITERATIONS):
-        balls = arms.balls(world)
-        push = _push_from(balls, capsules, outward) + _push_from_other_arm(balls)
+        balls = arms.balls(world[frames], frames)
+        push = _push_from(balls, starts[frames], ends[frames], radii, outward[frames])
+        push += _push_from_other_arm(balls)
         weight = np.linalg.norm(push, axis=-1)
-        if not weight.any():
+        # frames in which nothing overlaps any more are done
+        busy = weight.any(axis=(1, 2))
+        frames, balls, push, weight = frames[busy], balls[busy], push[busy], weight[busy]
+        if not len(frames):
             break
-        lever = balls - arms.shoulders[:, :, None]
+        lever = balls - arms.shoulders[frames, :, None]
         turn = (weight[..., None] * np.cross(lever, push)).sum(2)
         turn /= (weight * (lever**2).sum(-1)).sum(2)[..., None] + 1e-9
-        world = axis_angle_matrices(turn) @ world
+        world[frames] = axis_angle_matrices(turn) @ world[frames]
     result = rotations.copy()
     local = np.swapaxes(collars, -1, -2) @ world
     for which, joint in enumerate(joints):
@@ -152,10 +158,10 @@ def _outward(posed: Posed) -> np.ndarray:
 
 
 def _push_from(
-    balls: np.ndarray, capsules: tuple[np.ndarray, np.ndarray, np.ndarray], outward: np.ndarray
+    balls: np.ndarray, starts: np.ndarray, ends: np.ndarray, radii: np.ndarray, outward: np.ndarray
 ) -> np.ndarray:
     """(F, 2, B, 3) metres by which the arms' balls should move to leave the capsules."""
-    depth, away = _depths(balls, _RADII_M, *capsules)
+    depth, away = _depths(balls, _RADII_M, starts, ends, radii)
     depth = np.maximum(depth, 0.0)
     away = away + _BIAS * outward[:, :, None, None]
     direction = away / np.linalg.norm(away, axis=-1, keepdims=True)

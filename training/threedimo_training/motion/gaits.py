@@ -16,6 +16,8 @@ from threedimo_training.motion.performance import Performance
 from threedimo_training.motion.standard_body import BALL_FORWARD
 
 _RATE = 50
+# Feet follow a turn of this much from one step to the next.
+_TURN_DEG = 34.0
 _GRID_S = np.arange(int((LONGEST_S + 8) * _RATE)) / _RATE - 4.0
 
 
@@ -61,7 +63,7 @@ class Gait:
 GAITS: dict[str, Gait] = {
     "walk": Gait((0.46, 0.66), 0.78, (0.5, 0.8)),
     "stroll": Gait((0.62, 0.85), 0.74, (0.32, 0.5), arms=(12.0, 30.0)),
-    "strut": Gait((0.5, 0.65), 0.76, (0.55, 0.8), width=(0.06, 0.1), arms=(30.0, 60.0), lean=(-6.0, 0.0)),
+    "strut": Gait((0.5, 0.65), 0.76, (0.55, 0.8), width=(0.09, 0.12), arms=(30.0, 60.0), lean=(-6.0, 0.0)),
     "jog": Gait(
         (0.33, 0.4), 1.28, (0.55, 1.0), (0.09, 0.14), (0.16, 0.28), (0.945, 0.965), 48.0, 4.0, 0.0, 0.028,
         (32.0, 55.0), (75.0, 98.0), (4.0, 9.0),
@@ -123,7 +125,7 @@ def walk_about(times: np.ndarray, rng: np.random.Generator) -> Performance:
     step_s, stride, width = pick(gait.step_s), pick(gait.stride), pick(gait.width)
     lift, height, lean, elbow = pick(gait.lift), pick(gait.height), pick(gait.lean), pick(gait.elbow)
     speed = stride / step_s
-    way = _way(rng, speed, float(rng.choice(gait.courses)), stops=not gait.steps_in_place)
+    way = _way(rng, speed, step_s, float(rng.choice(gait.courses)), stops=not gait.steps_in_place)
     first = -3.0 - rng.uniform(0, step_s)
     tracks = _footfalls(gait, way, first, step_s, width, lift, stride)
     feet = feet_at(times, tracks)
@@ -172,7 +174,7 @@ def _ahead(balls: np.ndarray, heading: np.ndarray) -> np.ndarray:
     return balls[..., 0] * np.sin(turn)[:, None] - balls[..., 1] * np.cos(turn)[:, None]
 
 
-def _way(rng: np.random.Generator, speed: float, course: float, stops: bool) -> _Way:
+def _way(rng: np.random.Generator, speed: float, step_s: float, course: float, stops: bool) -> _Way:
     """Heading and pace wander; the place is their integral, 0 at the time 0."""
     pace = np.ones(len(_GRID_S))
     if stops and rng.random() < 0.55:
@@ -183,7 +185,7 @@ def _way(rng: np.random.Generator, speed: float, course: float, stops: bool) -> 
             step = ease((_GRID_S - clock) / 0.7)
             pace = pace * (1 - step) + step * walking
             clock += rng.uniform(2.5, 6.0) if walking else rng.uniform(1.0, 2.5)
-    heading = float(rng.uniform(-180, 180)) + _turns(rng)
+    heading = float(rng.uniform(-180, 180)) + _turns(rng, step_s)
     travel = np.deg2rad(heading + course)
     steps = speed * pace[:, None] * np.stack([np.sin(travel), -np.cos(travel)], -1) / _RATE
     places = np.cumsum(steps, axis=0)
@@ -191,17 +193,20 @@ def _way(rng: np.random.Generator, speed: float, course: float, stops: bool) -> 
     return _Way(places - start, heading, pace)
 
 
-def _turns(rng: np.random.Generator) -> np.ndarray:
-    """(G,) degrees: straight on, a steady curve, or turns now and then."""
+def _turns(rng: np.random.Generator, step_s: float) -> np.ndarray:
+    """(G,) degrees: straight on, a steady curve, or turns now and then, as fast as feet can follow."""
+    fastest = _TURN_DEG / step_s
     kind = rng.random()
     if kind < 0.3:
         return wandering(_GRID_S, rng, [4.0])[:, 0]
     if kind < 0.6:
-        return float(rng.normal(0, 32)) * _GRID_S + wandering(_GRID_S, rng, [6.0])[:, 0]
+        rate = float(np.clip(rng.normal(0, 0.6), -1, 1)) * fastest
+        return rate * _GRID_S + wandering(_GRID_S, rng, [6.0])[:, 0]
     turned, clock = np.zeros(len(_GRID_S)), -4.0 + rng.uniform(0, 2)
     while clock < _GRID_S[-1]:
         angle = float(rng.choice([-1, 1]) * rng.choice([40, 70, 100, 170]) * rng.uniform(0.8, 1.1))
-        lasting = abs(angle) / rng.uniform(45, 65)
+        # the middle of an eased turn is about twice as fast as the whole
+        lasting = abs(angle) / (0.55 * fastest * rng.uniform(0.75, 1.0))
         turned += angle * ease((_GRID_S - clock) / lasting)
         clock += lasting + rng.uniform(0.8, 4.0)
     return turned

@@ -23,7 +23,7 @@ _COUNTED = ("index", "middle", "ring", "pinky")
 
 _IN = (80, 98, 62, 0)
 _OUT = (0, 4, 2, 0)
-_THUMB_OVER = (55, 24, 35, 40)
+_THUMB_OVER = (60, -8, 30, 50)
 
 
 def _wide(spread: float) -> tuple[float, ...]:
@@ -43,7 +43,7 @@ HAND_SHAPES: dict[str, tuple[tuple[float, ...], ...]] = {
     "thumb_up": (_IN, _IN, _IN, _IN, (-12, -18, -6, -8)),
     "claw": ((4, 72, 48, 8), (4, 74, 48, 0), (4, 74, 48, 6), (6, 70, 46, 12), (34, -6, 24, 42)),
     "three": (_wide(10), _wide(0), _wide(10), _IN, _THUMB_OVER),
-    "four": (_wide(8), _wide(0), _wide(6), _wide(14), (58, 20, 30, 20)),
+    "four": (_wide(8), _wide(0), _wide(6), _wide(14), (60, 0, 28, 38)),
     "rock": (_wide(6), _IN, _IN, _wide(10), _THUMB_OVER),
     "call": (_IN, _IN, _IN, _wide(18), (-10, -20, -6, -10)),
     "gun": (_OUT, (70, 92, 55, 0), _IN, _IN, (-8, -10, 0, 0)),
