@@ -21,7 +21,7 @@ _SIDED = {
     "shldr": "shoulder", "forearm": "elbow", "lowarm": "elbow", "lowerarm": "elbow", "elbow": "elbow",
     "hand": "wrist", "wrist": "wrist",
 }  # fmt: skip
-_FINGER = re.compile(rf"(?:hand|finger)?({'|'.join((*FINGERS, 'little'))})(?:finger)?([1-3])")
+_FINGER = re.compile(rf"(?:hand|finger)?({'|'.join((*FINGERS, 'little'))})(?:finger)?0?([1-3])")
 # Bones that turn with others or move nothing that we have: ends, face, helpers, roots above the hips.
 _HELPER = re.compile(
     r"root|reference|armature|.*(end|nub|site|effector|eye|eyes|jaw|tongue|brow|twist\d*|roll\d*|hipjoint|fingerbase|"
