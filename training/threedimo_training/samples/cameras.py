@@ -15,6 +15,7 @@ _TRIES = 4
 _LARGE_SHARE = 0.55
 _NEAR_M = 0.1
 _MIN_HEIGHT_M = 0.25
+_LOWEST_M = 0.1
 _STATIC_SHARE = 2 / 3
 _SMOOTH_SHARE = 0.6
 # A hand that leaves the picture for a moment is better than a small person.
@@ -57,15 +58,14 @@ def draw_camera(
     Returns:
         A path whose subject is the middle of the points.
     """
-    best, largest = None, -1.0
-    for _ in range(_TRIES):
+    best, largest, tries = None, -1.0, 0
+    while best is None or (largest < _LARGE_SHARE and tries < _TRIES):
         path = _draw_once(rng, points, forward, _draw_move(rng, moves), size, fps)
+        tries += 1
         share = framed_share(path, points)
-        if share > largest:
+        # a move can lead a low camera under the floor
+        if share > largest and path.positions[:, 2].min() > _LOWEST_M:
             best, largest = path, share
-        if share >= _LARGE_SHARE:
-            break
-    assert best is not None
     return best
 
 
