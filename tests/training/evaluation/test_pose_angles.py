@@ -9,7 +9,9 @@ from threedimo_training.evaluation.pose_angles import (
     angles_deg,
     arc_deg,
     camera_directions,
+    limbs_in_picture,
     move_error_deg,
+    picture_places,
     pose_error_deg,
     seen_camera_directions,
     view_joints,
@@ -41,6 +43,27 @@ def test_a_bent_elbow_is_one_limb_of_eight(clip):
     turns = axis_angle_matrices(np.deg2rad(40) * axis)
     bent[:, wrist] = joints[:, elbow] + np.einsum("fij,fj->fi", turns, bone)
     assert pose_error_deg(bent, joints) == pytest.approx(40 / 8, abs=1e-6)
+
+
+def test_limbs_outside_of_the_picture_do_not_count(clip):
+    places = np.full((len(clip.frames), 24, 2), 0.5)
+    places[:, JOINT["left_wrist"]] = [0.5, 1.2]
+    counted = limbs_in_picture(places)
+    assert counted.sum(axis=1).tolist() == [7] * len(clip.frames)
+    joints = clip.joints_world.astype(np.float64)
+    bent = joints.copy()
+    bent[:, JOINT["left_wrist"]] += [0.3, 0.2, -0.1]
+    assert pose_error_deg(bent, joints).min() > 0.5
+    assert pose_error_deg(bent, joints, counted) == pytest.approx(0, abs=1e-6)
+    assert np.isnan(pose_error_deg(bent, joints, np.zeros_like(counted))).all()
+
+
+def test_places_are_shares_of_the_picture(clip):
+    places = picture_places(clip.path, clip.joints_world)
+    larger = picture_places(clip.path.for_size(96, 96), clip.joints_world)
+    assert places == pytest.approx(larger)
+    # the camera looks at the middle of the body
+    assert places[:, 0] == pytest.approx(0.5, abs=0.05)
 
 
 def test_size_and_place_of_a_body_do_not_matter(clip):

@@ -13,7 +13,7 @@ from threedimo_training.samples.sampler import draw_sample
 
 
 def probe_samples(renderer: Renderer, seed: int, *, held_out: bool) -> SampleSource:
-    """Samples for the probe's frames: four moments, one second apart, of every role in turn."""
+    """Samples for the probe's frames: eight moments, one second apart, of every role in turn."""
 
     def draw(index: int) -> Sample:
         return draw_sample(

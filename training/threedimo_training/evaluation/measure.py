@@ -23,7 +23,9 @@ from threedimo_training.evaluation.pose_angles import (
     angles_deg,
     arc_deg,
     camera_directions,
+    limbs_in_picture,
     move_error_deg,
+    picture_places,
     pose_error_deg,
     seen_camera_directions,
 )
@@ -35,6 +37,7 @@ METRICS = (
 )
 """What is measured of every run.
 
+pose_error_deg: between limbs that are wholly in the picture (`pose_angles.pose_error_deg`).
 camera_error_deg: how far the camera is, around the person, from where it should be by then, counted from its
 own first frame (`pose_angles.move_error_deg`). A person who turns otherwise than asked counts as a camera
 that moves otherwise.
@@ -67,6 +70,7 @@ class ClipTruth:
         path = target.path.resampled(len(target.frames), clip.sample.fps)
         self._joints = target.joints_world.astype(np.float64)
         self._directions = camera_directions(path, self._joints)
+        self._limbs = limbs_in_picture(picture_places(path, self._joints))
         parts = body_parts(path, self._joints, target.silhouette)
         self._reference_colours = part_colours(target.frames[:1], parts[:1])[0]
         self.arc_deg = arc_deg(self._directions)
@@ -83,9 +87,13 @@ class ClipTruth:
             "person_psnr": person_psnr(later, truth, silhouette),
             "ssim": ssim(later, truth),
             "silhouette_iou": silhouette_iou(seen.silhouette[1:], silhouette),
-            "pose_error_deg": float(pose_error_deg(seen.joints, self._joints)[1:].mean()),
+            "pose_error_deg": self._pose_error(seen.joints),
             "camera_error_deg": move_error,
             "camera_view_error_deg": float(angles_deg(directions, self._directions)[1:].mean()),
             "arc_camera_error_deg": move_error if self.arc_deg >= LEAST_ARC_DEG else None,
             "identity_agreement": identity_agreement(colours, self._reference_colours),
         }
+
+    def _pose_error(self, seen_joints: np.ndarray) -> float | None:
+        errors = pose_error_deg(seen_joints, self._joints, self._limbs)[1:]
+        return None if np.isnan(errors).all() else float(np.nanmean(errors))

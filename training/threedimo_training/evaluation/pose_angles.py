@@ -27,6 +27,7 @@ LIMBS = [
     for side in ("left", "right")
     for start, end in (("shoulder", "elbow"), ("elbow", "wrist"), ("hip", "knee"), ("knee", "ankle"))
 ]
+_MIN_DEPTH_M = 0.1
 _TOWARDS_CAMERA = np.array([0.0, 0.0, -1.0])
 
 
@@ -39,17 +40,45 @@ def torso_rotations(joints: np.ndarray, onto: np.ndarray) -> np.ndarray:
     return left @ right
 
 
-def pose_error_deg(joints: np.ndarray, true_joints: np.ndarray) -> np.ndarray:
+def pose_error_deg(
+    joints: np.ndarray, true_joints: np.ndarray, counted: np.ndarray | None = None
+) -> np.ndarray:
     """Angles (F,) between limbs, averaged over upper arms, forearms, thighs and shins.
 
     Args:
         joints: (F, >=24, 3) in any axes.
         true_joints: (F, >=24, 3) in any other axes.
+        counted: (F, 8) bool in the order of `LIMBS`, for example `limbs_in_picture`; None counts all.
+
+    Returns:
+        Degrees, NaN for a frame of which no limb is counted.
     """
     turned = np.einsum("fij,fkj->fki", torso_rotations(joints, true_joints), joints)
     starts, ends = zip(*LIMBS, strict=True)
     bones, true_bones = (each[:, ends] - each[:, starts] for each in (turned, true_joints))
-    return angles_deg(bones, true_bones).mean(axis=1)
+    angles = angles_deg(bones, true_bones)
+    if counted is None:
+        return angles.mean(axis=1)
+    count = counted.sum(axis=1)
+    return np.where(count > 0, (angles * counted).sum(axis=1) / np.maximum(count, 1), np.nan)
+
+
+def limbs_in_picture(places: np.ndarray) -> np.ndarray:
+    """Which limbs (F, 8) bool have both ends in the picture: nobody can tell how the others are held.
+
+    Args:
+        places: (F, >=24, 2) from `picture_places`.
+    """
+    inside = ((places > 0) & (places < 1)).all(axis=-1)
+    starts, ends = zip(*LIMBS, strict=True)
+    return inside[:, starts] & inside[:, ends]
+
+
+def picture_places(path: CameraPath, joints_world: np.ndarray) -> np.ndarray:
+    """Where joints (F, 24, 2) are in the picture, right and down, as shares of its width and height."""
+    joints = camera_joints(path, joints_world)
+    pixels = np.einsum("fij,fkj->fki", path.intrinsics, joints / np.maximum(joints[..., 2:], _MIN_DEPTH_M))
+    return pixels[..., :2] / [path.width, path.height]
 
 
 def camera_directions(path: CameraPath, joints_world: np.ndarray) -> np.ndarray:

@@ -16,14 +16,14 @@ from safetensors.numpy import save
 from threedimo.errors import InvalidRequest, InvalidShard
 from threedimo.media import fit_frames
 from threedimo_training.evaluation.body_parts import body_parts
-from threedimo_training.evaluation.pose_angles import camera_joints, view_joints
+from threedimo_training.evaluation.pose_angles import picture_places, view_joints
 from threedimo_training.evaluation.probe import FRAME_SIZE
 from threedimo_training.samples.sample import FilmedClip, Sample
 from threedimo_training.shards.durable import write_file
 from threedimo_training.shards.reader import ShardFolder
 
-BLOCK_SAMPLES = 64
-FRAMES_PER_CLIP = 4
+BLOCK_SAMPLES = 32
+FRAMES_PER_CLIP = 8
 
 SampleSource = Callable[[int], Sample]
 """Gives the sample of a number, the same one every time."""
@@ -63,7 +63,7 @@ def shard_samples(folder: Path) -> SampleSource:
 
 
 def probe_frames(clip: FilmedClip) -> ProbeFrames:
-    """Four moments of a clip, evenly spread (all of a shorter one).
+    """Eight moments of a clip, evenly spread (all of a shorter one).
 
     Raises:
         InvalidRequest: Camera, joints or silhouette of the clip are not known.
@@ -87,13 +87,8 @@ def probe_frames(clip: FilmedClip) -> ProbeFrames:
         frames=fit_frames(clip.frames[moments], FRAME_SIZE, FRAME_SIZE),
         parts=body_parts(path, joints_world, silhouette),
         joints=view_joints(path, joints_world).astype(np.float32),
-        places=_places(camera_joints(path, joints_world), path.intrinsics).astype(np.float32),
+        places=picture_places(path, joints_world).astype(np.float32),
     )
-
-
-def _places(joints: np.ndarray, intrinsics: np.ndarray) -> np.ndarray:
-    pixels = np.einsum("fij,fkj->fki", intrinsics, joints / np.maximum(joints[..., 2:], 0.1))
-    return pixels[..., :2] / FRAME_SIZE
 
 
 class FrameBlocks:

@@ -24,7 +24,13 @@ from torch.nn import functional as F
 
 from threedimo.errors import InvalidModel, TrainingDiverged, TrainingMismatch
 from threedimo_training.evaluation.metrics import silhouette_iou
-from threedimo_training.evaluation.pose_angles import LIMBS, angles_deg, pose_error_deg, torso_rotations
+from threedimo_training.evaluation.pose_angles import (
+    LIMBS,
+    angles_deg,
+    limbs_in_picture,
+    pose_error_deg,
+    torso_rotations,
+)
 from threedimo_training.evaluation.probe import WIDTHS, Probe, ProbeNetwork, probe_input
 from threedimo_training.evaluation.probe_frames import FrameBlocks, ProbeFrames, SampleSource
 from threedimo_training.shards.durable import write_file
@@ -141,9 +147,10 @@ def own_errors(probe: Probe, truth: ProbeFrames) -> OwnErrors:
     """Measure a probe on true frames."""
     reading = probe.read(truth.frames)
     turned = torso_rotations(reading.joints, truth.joints) @ _AXIS
+    counted = limbs_in_picture(truth.places)
     iou = silhouette_iou(reading.silhouette, truth.parts > 0)
     return OwnErrors(
-        pose_error_deg=float(pose_error_deg(reading.joints, truth.joints).mean()),
+        pose_error_deg=float(np.nanmean(pose_error_deg(reading.joints, truth.joints, counted))),
         camera_error_deg=float(angles_deg(turned, _AXIS).mean()),
         silhouette_iou=0.0 if iou is None else iou,
         frames=len(truth),
