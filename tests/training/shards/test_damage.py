@@ -247,6 +247,7 @@ def test_a_folder_without_shards_is_refused(tmp_path):
         (lambda s: replace(s, role="sideways"), "role"),
         (lambda s: replace(s, source="elsewhere"), "source"),
         (lambda s: replace(s, smpl_pose=s.smpl_pose.astype(np.float64)), "smpl_pose"),
+        (lambda s: replace(s, motion_id="m" * 2**20), "too large"),
         (lambda s: replace(s, hand_crops=s.hand_crops[:, :1]), "hand_crops"),
         (lambda s: replace(s, fps=24.0), "camera path"),
         (lambda s: replace(s, driving=replace(s.driving, frames=s.driving.frames[1:])), "frames"),

@@ -11,6 +11,12 @@ from threedimo.errors import InvalidShard
 pytest.importorskip("ray", reason="the extra `ray` is not installed")
 
 
+@pytest.fixture(autouse=True)
+def _workers_find_the_program(monkeypatch):
+    """What is drawn must be importable on every machine of a cluster."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent / "programs"))
+
+
 @pytest.mark.slow
 def test_ray_makes_the_same_folder(render, tmp_path):
     render(tmp_path / "processes")

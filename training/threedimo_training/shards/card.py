@@ -29,7 +29,7 @@ _LICENCES = {
 _GAPS = {
     "synthetic": (
         "Procedural motion and painted clothes: no cloth that swings, no props, no faces that speak.",
-        "Rooms without furniture, light without hard shadows: real footage is more varied.",
+        "Bare places and soft light: real footage is more varied.",
     ),
     "blender": ("As many people, clothes and places as the scenes hold, which may be few.",),
     "footage": ("No joints, silhouettes and poses unless a calibrated source gave them.",),

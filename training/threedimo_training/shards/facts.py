@@ -80,24 +80,15 @@ def decode_facts(content: bytes, where: str) -> SampleFacts:
             allowed=f'JSON of format "{FORMAT}", version {VERSION}',
             remedy="make the shard again with this version",
         ) from error
-    check_words(facts.sample_id, facts.role, facts.source, where)
-    return facts
-
-
-def check_words(sample_id: str, role: str, source: str, where: str) -> None:
-    """Refuse ids that cannot be file names, and unknown roles and sources.
-
-    Raises:
-        InvalidShard: One of them is.
-    """
-    if not ID_PATTERN.fullmatch(sample_id):
+    if not ID_PATTERN.fullmatch(facts.sample_id):
         raise InvalidShard(
             f"{where}: the sample's id cannot be a file's stem",
-            given=repr(sample_id),
+            given=repr(facts.sample_id),
             allowed="1 to 80 letters, digits, _ and -",
         )
-    for what, word, words in (("role", role, ROLES), ("source", source, SOURCES)):
+    for what, word, words in (("role", facts.role, ROLES), ("source", facts.source, SOURCES)):
         if word not in words:
             raise InvalidShard(
                 f"{where}: unknown {what} of a sample", given=repr(word), allowed=", ".join(words)
             )
+    return facts

@@ -18,7 +18,6 @@ from threedimo_training.shards.facts import (
     ClipFacts,
     Point,
     SampleFacts,
-    check_words,
     decode_facts,
     encode_facts,
 )
@@ -58,7 +57,10 @@ def members_of(sample: Sample) -> dict[str, bytes]:
     Raises:
         InvalidShard: Its parts contradict each other or its contract (`samples.sample.Sample`).
     """
-    facts = facts_of(sample)
+    facts = _facts_of(sample)
+    where = f"sample {sample.sample_id!r}"
+    for clip in (facts.driving, facts.target):
+        _check_clip_bytes(where, facts.num_frames, clip.height, clip.width)
     members = {
         FACTS: encode_facts(facts),
         DRIVING: encode_video(sample.driving.frames, sample.fps),
@@ -72,6 +74,7 @@ def members_of(sample: Sample) -> dict[str, bytes]:
         for key, array in _arrays_of(sample, sample.target if name == "target" else sample.driving).items():
             _check_array(sample, f"{name}_{key}", array, *layout[key])
             arrays[f"{name}_{key}"] = array
+    decode_facts(members[FACTS], where)  # as strict with what is written as with what is read
     return members | {ARRAYS: encode_arrays(arrays)}
 
 
@@ -88,13 +91,7 @@ def _arrays_of(sample: Sample, clip: FilmedClip) -> dict[str, np.ndarray]:
     return {key: array for key, array in known.items() if array is not None}
 
 
-def facts_of(sample: Sample) -> SampleFacts:
-    """The record of a sample.
-
-    Raises:
-        InvalidShard: Pixels or cameras contradict each other.
-    """
-    check_words(sample.sample_id, sample.role, sample.source, f"sample {sample.sample_id!r}")
+def _facts_of(sample: Sample) -> SampleFacts:
     num_frames = len(sample.target.frames)
     crops, crop_size = sample.hand_crops, None
     if crops is not None:
@@ -149,6 +146,16 @@ def _check_array(
         )
 
 
+def _check_clip_bytes(where: str, num_frames: int, height: int, width: int) -> None:
+    """Before memory is taken for any frame or silhouette."""
+    if 3 * num_frames * height * width > DEFAULT_LIMITS.max_clip_bytes:
+        raise InvalidShard(
+            f"{where} announces a clip that is too large",
+            given=f"{num_frames} frames of {width}x{height} pixels",
+            allowed=f"{DEFAULT_LIMITS.max_clip_bytes} bytes",
+        )
+
+
 def members_for(fields: Collection[str]) -> tuple[str, ...]:
     """The kinds of members that these fields need, among `MEMBERS`.
 
@@ -200,7 +207,7 @@ class _Decoder:
     ):
         self._read, self._where, self._fields, self._facts = read, where, fields, facts
         for clip in (facts.driving, facts.target):
-            self._check_bytes(clip.height, clip.width)
+            _check_clip_bytes(where[FACTS], facts.num_frames, clip.height, clip.width)
         names = {f"{clip}_{key}" for clip in CLIPS for key in _layout(facts, clip)}
         self._arrays = None
         if ARRAYS in members_for(fields):
@@ -242,20 +249,11 @@ class _Decoder:
         shape = self._facts.num_frames, height, width
         return decode_video(_required(self._read, kind, self._where), shape, self._where[kind])
 
-    def _check_bytes(self, height: int, width: int) -> None:
-        """Before memory is taken for any frame or silhouette."""
-        if 3 * self._facts.num_frames * height * width > DEFAULT_LIMITS.max_clip_bytes:
-            raise InvalidShard(
-                f"{self._where[FACTS]} announces a clip that is too large",
-                given=f"{self._facts.num_frames} frames of {width}x{height} pixels",
-                allowed=f"{DEFAULT_LIMITS.max_clip_bytes} bytes",
-            )
-
     def _hand_crops(self) -> np.ndarray | None:
         size = self._facts.hand_crop_size
         if size is None or "hand_crops" not in self._fields:
             return None
-        self._check_bytes(size, 2 * size)
+        _check_clip_bytes(self._where[FACTS], self._facts.num_frames, size, 2 * size)
         both = self._video(HANDS, size, 2 * size)
         crops = np.ascontiguousarray(both.reshape(-1, size, 2, size, 3).swapaxes(1, 2))
         crops[crops.max(axis=(2, 3, 4)) <= _UNSEEN] = 0

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import logging
 import shutil
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -47,7 +47,7 @@ def render_shards(
     seed: int,
     output: Path,
     workers: int,
-    roles: Collection[str],
+    roles: Sequence[str],
     held_out: bool,
     draw: Draw,
     report: RenderProgress,
@@ -124,17 +124,18 @@ def _finished(output: Path, plan: RenderPlan) -> list[ShardEntry]:
     for file in shard_files(output):
         # a shard without an entry was finished in the moment before a kill
         entry = listed.get(file.name) or read_entry(file)
-        if entry.samples > counts.get(file.name, 0):
+        count = counts.get(file.name, 0)
+        if entry.samples > count or not count:
             raise InvalidShard(
                 f"{file} holds more samples than the options ask for",
                 given=entry.samples,
-                allowed=str(counts.get(file.name, 0)),
+                allowed=str(count),
                 remedy="choose another folder",
             )
-        if entry.samples == counts[file.name]:
+        if entry.samples == count:
             entries.append(entry)
         else:
-            _LOG.info("%s is made again with %d samples", file.name, counts[file.name])
+            _LOG.info("%s is made again with %d samples", file.name, count)
             with storage_errors(file):
                 file.unlink()
     check_listed(output, entries)

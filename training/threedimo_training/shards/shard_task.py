@@ -14,7 +14,8 @@ from threedimo_training.shards.writer import write_shard
 Draw = Callable[[int, int, int, RenderOptions], Sample]
 """Draws sample `sample_index` of shard `shard_index`: `draw(seed, shard_index, sample_index, options)`.
 
-The same arguments must give the same sample, in any process, in any order. It is pickled by name.
+The same arguments must give the same sample, in any process, in any order. It is pickled by name, so that its
+module must be importable wherever workers run.
 """
 
 # Set before numpy starts in a worker: workers share the cores among themselves, not within.

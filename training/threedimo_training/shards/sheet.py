@@ -46,7 +46,7 @@ class SampleBlock:
         text_px = (2 + len(lines)) * _LINE_PX + _SMALL_GAP_PX
         height = text_px + 2 * (CELL_HEIGHT_PX + _SMALL_GAP_PX) + has_hands * (CROP_PX + _SMALL_GAP_PX)
         paper = Image.new("RGB", (width, height), _PAPER)
-        _draw_words(ImageDraw.Draw(paper), self._sample, width, 0)
+        _draw_words(ImageDraw.Draw(paper), self._sample, (0, 0), width)
         top = self._row(paper, text_px, "driving", self._pictures("driving"))
         if has_hands:
             top = self._row(paper, top, "hands", self._hands())
@@ -100,17 +100,18 @@ def _draw_legend(draw: ImageDraw.ImageDraw, top: int) -> None:
         left += font.getlength(words) + _GAP_PX
 
 
-def _draw_words(draw: ImageDraw.ImageDraw, sample: Sample, width: int, top: int) -> None:
+def _draw_words(draw: ImageDraw.ImageDraw, sample: Sample, corner: tuple[int, int], width: int) -> None:
+    left, top = corner
     font, small = ImageFont.load_default(_FONT_PX), ImageFont.load_default(_SMALL_FONT_PX)
     head = f"{sample.role.replace('_', ' ')}   {sample.source}"
-    draw.text((0, top), head, _INK, font)
+    draw.text((left, top), head, _INK, font)
     if sample.held_out:
-        draw.text((font.getlength(head + "   "), top), "held out", _WARNING, font)
+        draw.text((left + font.getlength(head + "   "), top), "held out", _WARNING, font)
     ids = f"{sample.sample_id}   {sample.motion_id}   {sample.driving.person_id} > {sample.target.person_id}"
     for line, words in enumerate(_wrapped(ids, small, width)[:1], start=1):
-        draw.text((0, top + line * _LINE_PX), words, _PALE, small)
+        draw.text((left, top + line * _LINE_PX), words, _PALE, small)
     for line, words in enumerate(_wrapped(sample.target.text, font, width)[:_TEXT_LINES], start=2):
-        draw.text((0, top + line * _LINE_PX), words, _INK, font)
+        draw.text((left, top + line * _LINE_PX), words, _INK, font)
 
 
 def _wrapped(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> list[str]:
@@ -143,7 +144,8 @@ class FilmFrame:
     def play(self, sample: Sample, fps: float) -> Iterator[np.ndarray]:
         """The frames of one sample at the film's rate."""
         canvas = Image.new("RGB", (self.width, self.height), _PAPER)
-        _draw_words(ImageDraw.Draw(canvas), sample, self.width, _GAP_PX // 2)
+        edge = _GAP_PX // 2
+        _draw_words(ImageDraw.Draw(canvas), sample, (edge, edge), self.width - 2 * edge)
         top = self.height - FILM_HEIGHT_PX - _GAP_PX // 2
         clips = [LabelledClip(clip, FILM_HEIGHT_PX) for clip in (sample.driving, sample.target)]
         num_frames = len(sample.target.frames)

@@ -83,9 +83,21 @@ def open_file(path: Path) -> io.BufferedReader:
 
 
 def write_member(archive: tarfile.TarFile, name: str, content: bytes) -> None:
-    """Append a member that tells nothing but its name and bytes: no time, no owner."""
+    """Append a member that tells nothing but its name and bytes: no time, no owner.
+
+    Raises:
+        InvalidShard: It is larger than a reader accepts.
+    """
     info = tarfile.TarInfo(name)
     info.size, info.mode = len(content), 0o644
+    limit = MAX_MEMBER_BYTES[name.partition(".")[2]]
+    if info.size > limit:
+        raise InvalidShard(
+            f"{name} is too large for a shard",
+            given=f"{info.size} bytes",
+            allowed=f"{limit} bytes",
+            remedy="make shorter or smaller clips",
+        )
     archive.addfile(info, io.BytesIO(content))
 
 

@@ -11,8 +11,8 @@ from threedimo.errors import InvalidShard, UnwritableFolder
 from threedimo.media.writing import storage_errors
 from threedimo_training.samples.sample import Sample
 from threedimo_training.shards.durable import whole_file
-from threedimo_training.shards.facts import SampleFacts
-from threedimo_training.shards.files import facts_of, members_of
+from threedimo_training.shards.facts import SampleFacts, decode_facts
+from threedimo_training.shards.files import FACTS, members_of
 from threedimo_training.shards.index import (
     ShardEntry,
     check_listed,
@@ -45,8 +45,8 @@ def write_shard(path: Path, samples: Iterable[Sample]) -> ShardEntry:
                 raise InvalidShard(
                     "two samples of a shard have the same id", given=sample.sample_id, remedy="name each once"
                 )
-            facts[sample.sample_id] = facts_of(sample)
             members = members_of(sample)
+            facts[sample.sample_id] = decode_facts(members[FACTS], sample.sample_id)
             with storage_errors(path):
                 for kind, content in members.items():
                     write_member(archive, f"{sample.sample_id}.{kind}", content)
