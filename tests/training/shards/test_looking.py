@@ -53,11 +53,8 @@ def test_a_folder_and_a_shard_are_shown(folder, samples, tmp_path):
         assert min(picture.size) > 500
     with av.open(str(film)) as container:
         stream = container.streams.video[0]
-        assert (stream.frames, float(stream.average_rate), stream.codec_context.pix_fmt) == (
-            36,
-            12,
-            "yuv420p",
-        )
+        assert (stream.frames, float(stream.average_rate)) == (18, 12)
+        assert stream.codec_context.pix_fmt == "yuv420p"
         assert len(list(container.decode(stream))) == 18
     first = sheet.read_bytes()
     show(folder, tmp_path / "again", 2, 0)
