@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 
@@ -16,7 +14,10 @@ from threedimo_training.motion.skeleton import (
     axis_angle_matrices,
     forward_kinematics,
 )
-from threedimo_training.people.person import CHECKS, DOTS, LOGO, RINGS, SOLID, STRIPES, Cloth, Person
+from threedimo_training.people.person import RINGS, SOLID, Cloth, Person
+from threedimo_training.renderers.cpu import CpuRenderer
+from threedimo_training.renderers.renderer import Renderer
+from threedimo_training.renderers.torch_renderer import TorchRenderer
 
 _SKIN, _SHIRT, _TROUSERS, _SHOES, _HAIR = range(5)
 _CENTRE = {"pelvis": 0.95, "spine1": 1.06, "spine2": 1.18, "spine3": 1.28, "neck": 1.48, "head": 1.57}
@@ -182,7 +183,45 @@ def lens(num_frames: int, width: int, height: int, focal: float = 1.3) -> np.nda
     return np.tile(matrix, (num_frames, 1, 1))
 
 
-ALL_PATTERNS = (SOLID, RINGS, STRIPES, CHECKS, DOTS, LOGO)
+def flat_person(
+    vertices: list[tuple[float, float, float]], faces: list[tuple[int, int, int]], pattern: int = SOLID
+) -> Person:
+    """Bare faces on the pelvis, red in front, green where the pattern marks, blue at the back (y > 0.5)."""
+    points = np.array(vertices, np.float32)
+    count = len(points)
+    colours = np.zeros((1, 3, 3, 3), np.float32)
+    colours[:] = np.eye(3)
+    joints = np.zeros((NUM_JOINTS, 3))
+    joints[JOINT["left_shoulder"]], joints[JOINT["right_shoulder"]] = (0.4, 0, 1.2), (-0.4, 0, 1.2)
+    joints[JOINT["spine3"], 2] = 0.8
+    cloth = Cloth(
+        colours, np.full((1, 3), pattern, np.int32), np.full((1, 3), 0.2, np.float32), np.full((1, 2), 2.0)
+    )
+    weights = np.zeros((count, 4), np.float32)
+    weights[:, 0] = 1.0
+    return Person(
+        identity="flat", vertices=points, normals=np.tile(np.float32([0, -1, 0]), (count, 1)),
+        faces=np.array(faces, np.int32), bones=np.zeros((count, 4), np.int16), weights=weights,
+        rest_joints=joints, materials=np.zeros(len(faces), np.int16), along=np.zeros(count, np.float32),
+        tints=np.ones((count, 3), np.float32), hands=np.full(len(faces), -1, np.int8), cloth=cloth,
+        back_from_m=0.5, contact_vertices=np.zeros(1, np.int32), sole_vertices=np.zeros((2, 2), np.int32),
+    )  # fmt: skip
+
+
+class Studio:
+    """What the tests film with, in one fixture: tests cannot import from here."""
+
+    capsules = staticmethod(capsule_person)
+    flat = staticmethod(flat_person)
+    stand = staticmethod(stand)
+    look_at = staticmethod(look_at)
+    around = staticmethod(around)
+    lens = staticmethod(lens)
+
+
+@pytest.fixture(scope="session")
+def studio() -> type[Studio]:
+    return Studio
 
 
 @pytest.fixture(scope="session")
@@ -190,6 +229,6 @@ def person() -> Person:
     return capsule_person()
 
 
-@pytest.fixture(scope="session")
-def make_capsules() -> Callable[..., Person]:
-    return capsule_person
+@pytest.fixture(scope="session", params=["cpu", "torch"])
+def renderer(request: pytest.FixtureRequest) -> Renderer:
+    return CpuRenderer() if request.param == "cpu" else TorchRenderer("cpu")

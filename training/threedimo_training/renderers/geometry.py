@@ -43,8 +43,9 @@ def pattern_places(person: Person) -> np.ndarray:
 
     Rings go around the arms from |x| outwards and around trunk and legs elsewhere; a logo sits on the chest.
     """
-    shoulder = np.abs(person.rest_joints[[JOINT["left_shoulder"], JOINT["right_shoulder"]], 0]).mean()
-    return np.array([shoulder, person.rest_joints[JOINT["spine3"], 2], person.back_from_m], np.float32)
+    shoulders = person.rest_joints[[JOINT["left_shoulder"], JOINT["right_shoulder"]]]
+    chest = 0.5 * (shoulders[:, 2].mean() + person.rest_joints[JOINT["spine3"], 2])
+    return np.array([np.abs(shoulders[:, 0]).mean(), chest, person.back_from_m], np.float32)
 
 
 def block_boxes(blocks: np.ndarray, projection: np.ndarray) -> np.ndarray:

@@ -19,7 +19,7 @@ CONTACT_SHARES = (0.75, 0.25)
 # Light reaches a little around the terminator: softer than a point.
 WRAP = 0.2
 # How much darker the person's outline is than what faces the camera: limbs stay readable before each other.
-OUTLINE = 0.42
+OUTLINE = 0.38
 
 # Of a person's patterns, in periods: radius of a dot squared, radius of a logo squared, width of a stripe.
 DOT_RADIUS2 = 0.09

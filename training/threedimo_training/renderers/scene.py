@@ -205,7 +205,7 @@ def _draw_light(rng: np.random.Generator, floor_colours: tuple[Colour, ...]) -> 
     strength = from_lamp / lamp[2]
     tint = np.array(_hsv(rng.uniform(0.52, 0.64), rng.uniform(0, 0.12), 1.0))
     floor = np.mean(floor_colours[:2], axis=0)
-    bounce = 0.6 * (0.55 + 0.45 * floor / floor.max())
+    bounce = 0.7 * (0.55 + 0.45 * floor / floor.max())
     sides = np.array([[1, 0], [-1, 0], [0, 1], [0, -1]]) @ lamp[:2]
     hue = rng.uniform(0.54, 0.62) if rng.random() < 0.8 else rng.uniform(0.02, 0.1)
     zenith = _hsv(hue, rng.uniform(0.25, 0.6), rng.uniform(0.7, 0.95))

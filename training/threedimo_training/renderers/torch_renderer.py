@@ -17,7 +17,7 @@ from threedimo_training.renderers.renderer import Rendered, Shot, check_size
 from threedimo_training.renderers.scene import Scene
 from threedimo_training.renderers.torch_person import Hits, Lights, Paint, shade_person
 from threedimo_training.renderers.torch_raster import NOTHING, Shadow, cast_shadow, draw, face_of, skin
-from threedimo_training.renderers.torch_surroundings import shade_surroundings
+from threedimo_training.renderers.torch_surroundings import Colours, noise_table, palette, shade_surroundings
 
 # Measured on the CPU with 9,000 faces: what a frame needs at its peak, rounded up.
 _BYTES_PER_SAMPLE = 260
@@ -120,6 +120,8 @@ class _Cast:
         self.rays = self._joined([ray_matrices(s.world_from_camera, s.intrinsics) for s in shots])
         self.eyes = self._joined([s.world_from_camera[:, :3, 3] for s in shots])
         self.paint = self._paint(people)
+        self.palettes = self._moved(np.stack([palette(scene) for scene in self.scenes]))
+        self.noise = noise_table(device)
         self.lights = Lights(
             *(self._moved(np.array([getattr(s, name) for s in self.scenes])) for name in Lights._fields)
         )
@@ -213,6 +215,7 @@ def _surroundings(
     parts = [
         shade_surroundings(
             cast.scenes[shot],
+            Colours(cast.palettes[shot], cast.noise),
             cast.eyes[first:end],
             cast.rays[first:end],
             Shadow(*(part[first - begin : end - begin] for part in shadow)),

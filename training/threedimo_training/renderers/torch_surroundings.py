@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,6 +23,7 @@ from threedimo_training.renderers.scene import (
     GRASS,
     NOISE,
     NOISE_CELLS,
+    NUM_BLOCKS,
     PANELS,
     PANES,
     PLANKS,
@@ -29,7 +31,6 @@ from threedimo_training.renderers.scene import (
     SLATS,
     TILES,
     WINDOWS,
-    Colour,
     Scene,
 )
 from threedimo_training.renderers.torch_raster import Shadow
@@ -50,20 +51,43 @@ class Rays(NamedTuple):
     spread: Tensor
 
 
+def palette(scene: Scene) -> np.ndarray:
+    """(27, 3) float32, all colours of a place: one upload for many places instead of many for each."""
+    own, marks = zip(*(block.colours for block in scene.blocks), strict=True)
+    parts = (
+        scene.floor_colours, scene.wall_colours, scene.mark_colours, scene.picture_colours, scene.sky_colours,
+        own, marks,
+    )  # fmt: skip
+    return np.concatenate([np.array(part, np.float32) for part in parts])
+
+
+def noise_table(device: torch.device) -> Tensor:
+    """`scene.NOISE` on a device, flat."""
+    return torch.from_numpy(NOISE).to(device).reshape(-1)
+
+
+class Colours(NamedTuple):
+    """One place's `palette` on the device, and the noise."""
+
+    palette: Tensor
+    noise: Tensor
+
+
 def shade_surroundings(
-    scene: Scene, eyes: Tensor, rays: Tensor, shadow: Shadow, rows: int, columns: int
+    scene: Scene, colours: Colours, eyes: Tensor, rays: Tensor, shadow: Shadow, rows: int, columns: int
 ) -> Tensor:
     """(F, rows x columns, 3) colours, at most 1, of all samples as if nobody were there but a shadow.
 
     Args:
         scene: The place, wide enough.
+        colours: Its colours.
         eyes: (F, 3) cameras.
         rays: (F, 3, 3), see `geometry.ray_matrices`.
         shadow: Of these F frames.
         rows: Rows of samples.
         columns: Columns of samples.
     """
-    paint = _Painter(scene, eyes.device)
+    paint = _Painter(scene, colours)
     x = torch.arange(columns, device=eyes.device, dtype=eyes.dtype) + 0.5
     y = torch.arange(rows, device=eyes.device, dtype=eyes.dtype) + 0.5
     directions = [
@@ -92,15 +116,16 @@ def _choose(condition: Tensor, chosen: Tensor, other: Tensor) -> Tensor:
 class _Painter:
     """The colours of one scene as (3, F, N) pictures."""
 
-    def __init__(self, scene: Scene, device: torch.device):
+    def __init__(self, scene: Scene, colours: Colours):
         self.scene = scene
-        self.device = device
+        self.device = colours.noise.device
         self.half = float(scene.clear_m + scene.margin_m)
-        self.noise_table = torch.from_numpy(NOISE).to(device).reshape(-1)
-
-    def colour(self, colour: Colour) -> Tensor:
-        """(3, 1, 1)."""
-        return torch.tensor([float(c) for c in colour], device=self.device)[:, None, None]
+        self.noise_table = colours.noise
+        counts = (3, 4, 4, 4, 2, NUM_BLOCKS, NUM_BLOCKS)
+        (
+            self.floor_colours, self.wall_colours, self.mark_colours, self.picture_colours, self.sky_colours,
+            self.block_colours, self.block_marks,
+        ) = colours.palette[..., None, None].split(counts)  # fmt: skip
 
     def mix(self, first: Tensor, second: Tensor, share: Tensor | float) -> Tensor:
         return first + (second - first) * share
@@ -200,7 +225,7 @@ class _Painter:
         scene, size = self.scene, float(self.scene.floor_size_m)
         share, line = self.floor_pattern(x / size, y / size)
         fade = 1 / (1 + (footprint / (0.45 * size)) ** 2)
-        first, second, third = (self.colour(c) for c in scene.floor_colours)
+        first, second, third = self.floor_colours
         tone = self.mix(first, second, 0.5 + (share - 0.5) * fade)
         if line is not None:
             tone = self.mix(tone, third, 0.8 * fade * line)
@@ -211,16 +236,12 @@ class _Painter:
         return tone * (light * _corner_shade(self.half - torch.maximum(x.abs(), y.abs())))
 
     def hazy(self, colour: Tensor, depth: Tensor) -> Tensor:
-        return self.mix(
-            colour, self.colour(self.scene.sky_colours[0]), (depth / HAZE_M).clamp(max=HAZE_LIMIT)
-        )
+        return self.mix(colour, self.sky_colours[0], (depth / HAZE_M).clamp(max=HAZE_LIMIT))
 
     def sky(self, dx: Tensor, dy: Tensor, dz: Tensor) -> Tensor:
         level = (dx * dx + dy * dy).sqrt() + _LEAST
         share = (1.4 * dz / level).clamp(0.0, 1.0)
-        colour = self.mix(
-            self.colour(self.scene.sky_colours[0]), self.colour(self.scene.sky_colours[1]), share
-        )
+        colour = self.mix(self.sky_colours[0], self.sky_colours[1], share)
         high = dz > 0.02 * level
         rise = torch.where(high, dz, 1.0)
         u, v = 1.5 * dx / rise, 1.5 * dy / rise
@@ -240,10 +261,10 @@ class _Painter:
         u = around * (cells / (8 * half))
         height = float(scene.wall_height_m)
         near, far = 0.55 * height * self.ridge(u, 11.5), height * (0.25 + 0.75 * self.ridge(u, 30.5))
-        horizon = self.colour(scene.sky_colours[0])
+        horizon = self.sky_colours[0]
         tone = 0.75 + 0.35 * self.noise(6 * u, z)
-        front = self.mix(self.colour(scene.wall_colours[0]) * tone, horizon, 0.25)
-        back = self.mix(self.colour(scene.mark_colours[0]), horizon, 0.5)
+        front = self.mix(self.wall_colours[0] * tone, horizon, 0.25)
+        back = self.mix(self.mark_colours[0], horizon, 0.5)
         return _choose(z < near, front, _choose(z < far, back, sky))
 
     def wall_pattern(self, kind: int, u: Tensor, v: Tensor, z: Tensor) -> Tensor:
@@ -277,15 +298,15 @@ class _Painter:
         picture = torch.zeros((3, *z.shape), device=self.device)
         for wall in range(4):
             tone = self.mix(
-                self.colour(scene.wall_colours[wall]),
-                self.colour(scene.mark_colours[wall]),
+                self.wall_colours[wall],
+                self.mark_colours[wall],
                 shares[scene.wall_kinds[wall]] * fade,
             )
             middle, half_width, bottom, top = (float(value) for value in scene.picture_places[wall])
             across = (along - middle).abs()
             hung = (across < half_width) & (z > bottom) & (z < top)
             frame = (across > half_width - 0.06) | (z < bottom + 0.06) | (z > top - 0.06)
-            drawn = self.colour(scene.picture_colours[wall]) * torch.where(frame, 0.4, 1.0)
+            drawn = self.picture_colours[wall] * torch.where(frame, 0.4, 1.0)
             tone = _choose(hung, drawn, tone * low) * (shade * float(scene.side_lights[wall ^ 1]))
             picture = _choose(side == wall, tone, picture)
         return picture
@@ -306,7 +327,7 @@ class _Painter:
         """The picture with the blocks in front of it."""
         ex, ey, ez, dx, dy, dz, _ = rays
         ix, iy, iz = 1 / dx, 1 / dy, 1 / dz
-        for block in self.scene.block_table().tolist():
+        for number, block in enumerate(self.scene.block_table().tolist()):
             xa, xb, ya, yb = (
                 (block[0] - ex) * ix,
                 (block[1] - ex) * ix,
@@ -320,12 +341,14 @@ class _Painter:
                 torch.minimum(torch.maximum(xa, xb), torch.maximum(ya, yb)), torch.maximum(za, zb)
             )
             hit = (enter < leave) & (enter > 0) & (enter < t)
-            picture = _choose(hit, self.block(block, rays, enter, x_in == enter, y_in == enter), picture)
+            picture = _choose(
+                hit, self.block(number, block, rays, enter, x_in == enter, y_in == enter), picture
+            )
             t = torch.where(hit, enter, t)
         return picture
 
     def block(
-        self, block: list[float], rays: Rays, depth: Tensor, through_x: Tensor, through_y: Tensor
+        self, number: int, block: list[float], rays: Rays, depth: Tensor, through_x: Tensor, through_y: Tensor
     ) -> Tensor:
         """Colours of one block's surface at these depths; looked at from above where through neither side."""
         scene = self.scene
@@ -334,7 +357,7 @@ class _Painter:
             through_x, rays.ey + depth * rays.dy - block[2], rays.ex + depth * rays.dx - block[0]
         )
         share = self.block_pattern(int(block[11]), block[12], along, z, block[4])
-        own, mark = (torch.tensor(block[i : i + 3], device=self.device)[:, None, None] for i in (5, 8))
+        own, mark = self.block_colours[number], self.block_marks[number]
         lights = [float(light) for light in scene.side_lights]
         side = torch.where(
             through_x,
