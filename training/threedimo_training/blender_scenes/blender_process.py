@@ -27,6 +27,7 @@ SCENE_PROBLEM, NO_SPACE = 3, 4
 # Far longer than a frame of anything should take; a line comes after each.
 SILENCE_S = 1800.0
 _ANSWER_S = 120.0
+_GOODBYE_S = 3.0
 _LAST_LINES = 12
 _REMEDY = "name a Blender program of version 4.2 or newer, or a Python with the module bpy, by --blender"
 
@@ -61,8 +62,8 @@ def find_blender(given: str | Path | None = None) -> Blender:
         return Blender(path, is_python=False)
     if not answer.startswith("Python "):
         raise DataError("this program is no Blender", given=path, remedy=_REMEDY)
-    if "bpy is here" not in _ask([path, "-c", "import bpy; print('bpy is here')"]):
-        raise DataError("this Python has no working module bpy", given=path, remedy=_REMEDY)
+    if not _ask([path, "-c", "import importlib.util; print(importlib.util.find_spec('bpy') or '')"]).strip():
+        raise DataError("this Python has no module bpy", given=path, remedy=_REMEDY)
     return Blender(path, is_python=True)
 
 
@@ -97,7 +98,8 @@ class BlenderSession:
         )
         self._lines: queue.Queue[str | None] = queue.Queue()
         self._last: deque[str] = deque(maxlen=_LAST_LINES)
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     def do(self, plan: dict[str, Any], folder: Path, cameras: dict[str, np.ndarray] | None = None) -> None:
         """Do a plan of `inside_blender.py` and wait for it.
@@ -112,12 +114,13 @@ class BlenderSession:
             NoSpace: The disk is full.
             DataError: Blender crashed or hangs; it is stopped then.
         """
+        if self._process.stdin is None or self._process.stdin.closed:
+            raise DataError(f"Blender has ended that had {self._blend} open", remedy="open the file again")
         plan_file = folder / f"{plan['task']}.json"
         with storage_errors(folder):
             plan_file.write_text(json.dumps(plan), encoding="utf-8")
             if cameras is not None:
                 np.savez(plan_file.with_suffix(".npz"), **cameras)  # pyright: ignore[reportArgumentType]
-        assert self._process.stdin is not None
         with contextlib.suppress(OSError):  # it has ended: what it said last tells why
             self._process.stdin.write(json.dumps([str(plan_file), str(folder)]) + "\n")
             self._process.stdin.flush()
@@ -128,25 +131,27 @@ class BlenderSession:
             raise
 
     def close(self) -> None:
-        """End Blender at once."""
+        """End Blender: its input ends, and after a few seconds it is stopped."""
         process = self._process
-        if process.poll() is None:
+        if process.stdin is not None:
+            with contextlib.suppress(OSError):
+                process.stdin.close()
+        self._reader.join(_GOODBYE_S)
+        if self._reader.is_alive():
             # A Blender that was started through a script has the real program as its child.
             if os.name == "posix":
                 os.killpg(process.pid, signal.SIGKILL)
             else:
                 process.kill()
+            self._reader.join()
         process.wait()
-        for stream in (process.stdin, process.stdout):
-            if stream is not None:
-                with contextlib.suppress(OSError):
-                    stream.close()
+        if process.stdout is not None:
+            process.stdout.close()
 
     def _read(self) -> None:
         assert self._process.stdout is not None
-        with contextlib.suppress(ValueError):  # closed while reading
-            for line in self._process.stdout:
-                self._lines.put(line)
+        for line in self._process.stdout:
+            self._lines.put(line)
         self._lines.put(None)
 
     def _wait(self) -> None:

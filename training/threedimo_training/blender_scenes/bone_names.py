@@ -21,7 +21,7 @@ MAIN_JOINTS = tuple(
 )
 _SIDE_WORDS = {"l": "left", "left": "left", "r": "right", "right": "right"}
 _NAMESPACE = re.compile(r"^.*[:|]")
-_PREFIX = re.compile(r"^(?:mixamorig\d*_?|J_Bip_|(?:ValveBiped\.)?Bip\d+[ _]?|DEF-)")
+_PREFIX = re.compile(r"^(?:mixamorig\d*_?|J_Bip_(?:C_)?|(?:ValveBiped\.)?Bip\d+[ _]?|DEF-)")
 _INNER_RIG = re.compile(r"^(?:ORG|MCH|VIS|WGT)-")
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _NUMBERS = ("1", "2", "3")
@@ -169,7 +169,7 @@ def _mapped(scheme: str, trunk: dict, limbs: dict, stems: dict[tuple[str, str], 
     wanted = {joint: [("", stem) for stem in spellings] for joint, spellings in trunk.items()}
     for side in SIDES:
         wanted |= {f"{side}_{joint}": [(side, stem) for stem in limbs[joint]] for joint in limbs}
-        wanted.setdefault(f"{side}_hand", wanted[f"{side}_middle1"])
+        wanted[f"{side}_hand"] = wanted.get(f"{side}_hand", []) + wanted[f"{side}_middle1"]
     found = {}
     for joint in JOINT_NAMES:
         names = [stems[key] for key in wanted.get(joint, []) if key in stems]

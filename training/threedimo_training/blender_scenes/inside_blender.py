@@ -24,6 +24,7 @@ import errno
 import json
 import math
 import os
+import shutil
 import sys
 import traceback
 from pathlib import Path
@@ -140,13 +141,21 @@ class Session:
             with np.load(plan_file.with_suffix(".npz"), allow_pickle=False) as cameras:
                 self._film(plan, folder, dict(cameras))
 
+    def _perform(self, character: str, action: str) -> Performer:
+        """Let one character play an action alone: Blender does not move what is hidden, either."""
+        performer = self._performers[character]
+        for other in self._performers.values():
+            for item in other.objects:
+                item.hide_render = item.hide_viewport = item not in performer.objects
+        performer.play(action)
+        return performer
+
     def _measure(self, plan: dict, folder: Path) -> None:
         """Where the joints and the outline of a body are in every frame of some takes."""
         scene = bpy.context.scene
         metres = scene.unit_settings.scale_length
         for number, take in enumerate(plan["takes"]):
-            performer = self._performers[take["character"]]
-            performer.play(take["action"])
+            performer = self._perform(take["character"], take["action"])
             joints, outline = [], []
             for scene_frame in take["scene_frames"]:
                 _go_to(scene, scene_frame)
@@ -161,11 +170,7 @@ class Session:
             self._studio = Studio()
         self._studio.choose_engine(plan["engine"])
         for number, shot in enumerate(plan["shots"]):
-            performer = self._performers[shot["character"]]
-            for other in self._performers.values():
-                for item in other.objects:
-                    item.hide_render = item.hide_viewport = item not in performer.objects
-            performer.play(shot["action"])
+            performer = self._perform(shot["character"], shot["action"])
             self._studio.set_room(shot["room"])
             shot_folder = folder / f"shot-{number}"
             shot_folder.mkdir()
@@ -236,12 +241,16 @@ def main(arguments: list[str]) -> int:
 
 def run() -> None:
     """Run the command and leave at once: Blender's own end is known to crash after the work is done."""
+    folders = {bpy.app.tempdir}
     after = sys.argv.index("--") if "--" in sys.argv else 0
     try:
         status = main(sys.argv[after + 1 :])
     except Exception:
         traceback.print_exc()
         status = 1
+    # Factory settings bring a temporary folder of their own.
+    for folder in folders | {bpy.app.tempdir}:
+        shutil.rmtree(folder, ignore_errors=True)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)

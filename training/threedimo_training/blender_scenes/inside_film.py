@@ -126,8 +126,11 @@ class Studio:
         paints = np.random.default_rng(room["tiles"]).integers(0, _NUM_PAINTS // 2, len(faces))
         paints[_TILES**2 :] += _NUM_PAINTS // 2
         mesh.polygons.foreach_set("material_index", paints.astype(np.int32))
-        self._room = bpy.data.objects.new("3DiMo room", mesh)
-        self.scene.collection.objects.link(self._room)
+        walls = bpy.data.objects.new("3DiMo room", mesh)
+        # Walls that cast shadows would leave little light inside.
+        walls.display.show_shadows = walls.visible_shadow = False
+        self.scene.collection.objects.link(walls)
+        self._room = walls
 
     def put_camera(
         self, world_from_camera: np.ndarray, intrinsics: np.ndarray, width: int, height: int

@@ -99,7 +99,7 @@ def _curves(action: bpy.types.Action, armature: bpy.types.Object) -> list:
 
 def playable_actions(armature: bpy.types.Object) -> list[dict]:
     """Actions that move this armature's bones: name, first and last scene frame."""
-    bones = set(armature.pose.bones.keys())
+    bones = set(armature.data.bones.keys())
     found = []
     for action in bpy.data.actions:
         curves = _curves(action, armature)

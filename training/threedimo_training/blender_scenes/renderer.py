@@ -11,6 +11,7 @@ and its joints' positions are exact as they are.
 from __future__ import annotations
 
 import logging
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ logger = logging.getLogger(__name__)
 
 # Whatever is further before a hand than a hand is wide hides it.
 _HAND_SLACK_M = 0.1
+_MAX_STEM = 32
 # Sizes of people that hint at wrong scene units; 1 is a grown-up.
 _USUAL_SCALES = (0.25, 2.5)
 
@@ -91,7 +93,7 @@ class BlenderScene:
             )
         motion = self.inspection.motion_name(target_take.action)
         return Sample(
-            sample_id="-".join(["blender", self.inspection.blend.stem, *(f"{number:06d}" for number in key)]),
+            sample_id=_sample_id(self.inspection.blend.stem, key),
             role=role,
             driving=driving_clip,
             target=target_clip,
@@ -180,6 +182,12 @@ def open_scene(
     except BaseException:
         session.close()
         raise
+
+
+def _sample_id(stem: str, key: tuple[int, ...]) -> str:
+    """A name that may stand in any archive: letters, digits, "_" and "-"."""
+    plain = re.sub(r"[^A-Za-z0-9_-]", "_", stem)[:_MAX_STEM]
+    return "-".join(["blender", plain, *(f"{number:06d}" for number in key)])
 
 
 def _shot_plan(shot: Shot, crop_size: int) -> dict[str, Any]:

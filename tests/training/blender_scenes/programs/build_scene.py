@@ -33,7 +33,7 @@ LIMBS = [
 ]
 FINGERS = {"Thumb": -0.05, "Index": -0.03, "Middle": -0.01, "Ring": 0.01, "Pinky": 0.03}
 # Viewport colours; the left side differs from the right.
-PAINTS = {"": (0.1, 0.2, 0.7), "Left": (0.8, 0.1, 0.1), "Right": (0.1, 0.6, 0.2), "Head": (0.9, 0.7, 0.5)}
+PAINTS = {"": (0.1, 0.2, 0.7), "Left": (0.8, 0.1, 0.1), "Right": (0.1, 0.6, 0.2), "Head": (0.9, 0.35, 0.15)}
 
 
 def bone_table() -> list[tuple]:
@@ -112,6 +112,9 @@ def add_hat(armature: bpy.types.Object, prefix: str = "mixamorig:") -> None:
     hat.parent, hat.parent_type, hat.parent_bone = armature, "BONE", f"{prefix}Head"
     hat.location = (0.0, 0.05, 0.0)
     hat.rotation_euler.x = -math.pi / 2
+    material = bpy.data.materials.new(hat.name)
+    material.diffuse_color = (0.6, 0.1, 0.6, 1.0)
+    hat.data.materials.append(material)
 
 
 def key_turn(armature: bpy.types.Object, bone_name: str, frame: int, axis: tuple, degrees: float) -> None:
@@ -178,6 +181,12 @@ def build(file: Path, variants: set[str]) -> None:
         for person in people:
             person.scale = (100.0, 100.0, 100.0)
             person.location *= 100
+    if "giant" in variants:
+        # wrong units, a lost texture and a driver in Python
+        people[0].scale = (9.0, 9.0, 9.0)
+        image = bpy.data.images.new("lost", 8, 8)
+        image.source, image.filepath, image.use_fake_user = "FILE", "//lost.png", True
+        people[0].driver_add("location", 2).driver.expression = "[frame for _ in '1'][0]"
     if "room" in variants:
         bpy.ops.mesh.primitive_plane_add(size=30)
     if "script" in variants:
