@@ -24,7 +24,7 @@ import anny  # pyright: ignore[reportMissingImports]
 import numpy as np
 import torch  # pyright: ignore[reportMissingImports]
 from bake_check import axis_map_errors
-from bake_surface import reduce_half, seen_faces
+from bake_surface import LeftHalf, largest_piece, mouth_cap, reduce_half, seen_faces
 from bake_t_pose import bone_joints, joint_positions, moved_bones, t_pose_turns
 
 import threedimo_training.people
@@ -36,6 +36,7 @@ from threedimo_training.people.regions import (
     floor_contacts,
     split_at_seams,
 )
+from threedimo_training.people.shells import grid_faces
 
 logger = logging.getLogger("bake_bodies")
 NUM_BODIES = 40
@@ -216,22 +217,26 @@ def bake(source: Source) -> dict[str, np.ndarray]:
     posed = [source.t_pose(shaped) for shaped, _, _ in identities]
     adult, joints = posed[0]
     skin, eyes = _left_seen(source, adult)
-    surface = reduce_half(adult, skin, eyes, joints, source.weights, NUM_FACES // 2 - len(eyes))
+    eye = np.mean(adult[_EYE_VERTICES[0] : _EYE_VERTICES[0] + 72], axis=0)
+    left = LeftHalf(adult, skin, eyes, *_brow(eye))
+    surface = reduce_half(left, joints, source.weights, NUM_FACES // 2)
     bones, weights = surface.weights(source.weights)
     points = surface.of(adult)
-    per_half, left_skin = len(surface.faces) // 2, len(surface.faces) // 2 - len(eyes)
-    eye_faces = np.arange(len(surface.faces)) % per_half >= left_skin
-    face_region = face_regions(surface.faces, bones, weights)
-    face_region[eye_faces] = REGION["eyes"]
+    face_region = face_regions(points, surface.faces, bones, weights, joints)
+    for part in ("eyes", "brows"):
+        face_region[surface.part_faces(part)] = REGION[part]
     vertex_points, vertex_regions, faces = split_at_seams(surface.faces, face_region)
-    ears = surface.spread(_moved_by(source, "l-ear-scale-incr", "r-ear-scale-incr"))
-    lips = np.maximum(
-        *(surface.spread(_moved_by(source, f"mouth-{lip}lip-volume-incr")) for lip in ("upper", "lower"))
-    )
+    sides = ("l-", "r-")
+    ears = [
+        surface.spread(_moved_by(source, *(f"{s}ear-{how}" for s in sides)))
+        for how in ("wing-incr", "shape-round")
+    ]
+    ears = np.clip(8 * np.maximum(*ears) - 0.6, 0, 1)
+    lips = [surface.spread(_moved_by(source, f"mouth-{lip}lip-volume-incr")) for lip in ("upper", "lower")]
+    lips = np.clip(1.5 * np.maximum(*lips) - 0.3, 0, 1)
     contacts, soles = floor_contacts(points, joints)
     first_vertex = np.full(len(points), -1)
     first_vertex[vertex_points[::-1]] = np.arange(len(vertex_points))[::-1]
-    eye = np.mean(adult[_EYE_VERTICES[0] : _EYE_VERTICES[0] + 72], axis=0)
     everyone = np.stack([surface.of(vertices) for vertices, _ in posed])
     stored = np.round(everyone / UNIT_M).astype(np.int16)
     errors = axis_map_errors(source, identities[0][0], surface, bones, weights, points, joints)
@@ -245,8 +250,7 @@ def bake(source: Source) -> dict[str, np.ndarray]:
         "rest_joints": np.stack([joints for _, joints in posed]).astype(np.float32),
         "regions": face_region.astype(np.uint8),
         "along": along_regions(points[vertex_points], vertex_regions, joints, ears[vertex_points]),
-        "lips": np.clip(1.5 * lips - 0.3, 0, 1).astype(np.float16),
-        "brows": _brow_mask(points, eye).astype(np.float16),
+        "lips": lips.astype(np.float16),
         "contact_vertices": first_vertex[contacts].astype(np.uint16),
         "sole_vertices": first_vertex[soles].astype(np.uint16),
         "ages": np.array([age for _, age, _ in identities], np.float32),
@@ -255,13 +259,17 @@ def bake(source: Source) -> dict[str, np.ndarray]:
     }  # fmt: skip
 
 
-def _brow_mask(points: np.ndarray, eye: np.ndarray) -> np.ndarray:
-    """(N,) 0 to 1: an arc above each eye of the standard body, on the front of the face."""
-    across = (np.abs(points[:, 0]) - eye[0]) / 0.027
-    arc = eye[2] + 0.0235 - 0.004 * across**2
-    thickness = np.abs(points[:, 2] - arc) / 0.0055
-    front = points[:, 1] < eye[1] + 0.012
-    return np.clip(1.6 - thickness, 0, 1) * np.clip(3 - 2.6 * np.abs(across), 0, 1) * front
+def _brow(eye: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Points near the face and triangles of a strip along the left brow of the standard body."""
+    along = np.linspace(0, 1, 9)[:, None]
+    across = eye[0] - 0.02 + 0.051 * along
+    middle = eye[2] + 0.02 + 0.0065 * np.sin(2.3 * along) - 0.004 * along
+    half = 0.0038 * (1 - 0.7 * along**2)
+    rows = [
+        np.concatenate([across, np.full_like(across, eye[1] - 0.03), middle + side * half], 1)
+        for side in (1, -1)
+    ]
+    return np.concatenate(rows), grid_faces(2, 9)
 
 
 def _left_seen(source: Source, adult: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -272,7 +280,8 @@ def _left_seen(source: Source, adult: np.ndarray) -> tuple[np.ndarray, np.ndarra
     seen[head] = seen_faces(adult, faces[head])
     kept = seen & (adult[faces, 0] >= -1e-6).all(axis=1)
     is_eye = np.arange(len(faces)) >= len(source.body_faces)
-    return faces[kept & ~is_eye], faces[kept & is_eye]
+    skin = largest_piece(faces[kept & ~is_eye])
+    return np.concatenate([skin, mouth_cap(adult, skin)]), faces[kept & is_eye]
 
 
 def main() -> None:

@@ -11,12 +11,17 @@ from dataclasses import dataclass
 import fast_simplification  # pyright: ignore[reportMissingImports]
 import numpy as np
 from bake_t_pose import MIRRORED_JOINT
+from scipy.sparse import coo_matrix  # pyright: ignore[reportMissingImports, reportAttributeAccessIssue]
+from scipy.sparse.csgraph import connected_components  # pyright: ignore[reportMissingImports, reportAttributeAccessIssue]
 from scipy.spatial import cKDTree  # pyright: ignore[reportMissingImports, reportAttributeAccessIssue]
 
 from threedimo_training.motion.skeleton import JOINT, MIRROR
 
 # Distances count more or less when triangles are merged: eyes look at faces and hands, toes are in shoes.
 _HAND_SCALE, _HEAD_SCALE, _FOOT_SCALE = 2.4, 1.9, 0.5
+# Coarse enough that no ray slips between the points of a face.
+_CELL_M = 0.004
+_BROW_OFFSET_M = (0.0, -0.0028, 0.0008)
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +30,8 @@ class Surface:
 
     Vertices are ordered: the left half with the middle line, then the right ones. `corners` (L, 3) and
     `shares` (L, 3) make the left vertices from the full surface's; `mirrors` (R,) are the left vertices whose
-    images the right ones are; `middle` (L,) tells the vertices at x = 0.
+    images the right ones are; `middle` (L,) tells the vertices at x = 0. Brows lie on the face with `offsets`
+    (L, 3) in metres. `parts` names the part of each of the left faces.
     """
 
     corners: np.ndarray
@@ -33,10 +39,16 @@ class Surface:
     middle: np.ndarray
     mirrors: np.ndarray
     faces: np.ndarray
+    offsets: np.ndarray
+    parts: np.ndarray
+
+    def part_faces(self, part: str) -> np.ndarray:
+        """(T,) whether faces are of a part: "skin", "eyes" or "brows"."""
+        return np.tile(self.parts == part, 2)
 
     def of(self, full: np.ndarray) -> np.ndarray:
         """(V, 3) reduced surface of one identity's full vertices."""
-        left = np.einsum("vk,vkd->vd", self.shares, full[self.corners])
+        left = np.einsum("vk,vkd->vd", self.shares, full[self.corners]) + self.offsets
         left[self.middle, 0] = 0.0
         return np.concatenate([left, left[self.mirrors] @ MIRROR])
 
@@ -63,7 +75,7 @@ class Surface:
 def seen_faces(vertices: np.ndarray, faces: np.ndarray, num_directions: int = 160) -> np.ndarray:
     """Which faces of a closed-mouthed head can be seen from anywhere outside.
 
-    Points spread over the faces are sorted into a 2 mm depth grid for each direction of sight.
+    Points spread over the faces are sorted into a depth grid for each direction of sight.
     """
     rng = np.random.default_rng(0)
     samples = 14
@@ -80,14 +92,51 @@ def seen_faces(vertices: np.ndarray, faces: np.ndarray, num_directions: int = 16
         flat = np.sqrt(1 - height**2)
         towards = np.array([flat * np.cos(turn), flat * np.sin(turn), height])
         right = np.cross([0, 0, 1.0], towards) / flat
-        grid = (np.stack([points @ right, points @ np.cross(towards, right)], 1) / 0.002).astype(int)
+        grid = (np.stack([points @ right, points @ np.cross(towards, right)], 1) / _CELL_M).astype(int)
         grid -= grid.min(axis=0)
         cell = grid[:, 0] * (grid[:, 1].max() + 1) + grid[:, 1]
         depth = points @ towards
         nearest = np.full(cell.max() + 1, -np.inf)
         np.maximum.at(nearest, cell, depth)
-        count += (depth > nearest[cell] - 0.003) & (normals @ towards > 0)
-    return count.reshape(-1, samples).sum(axis=1) >= 0.01 * num_directions * samples
+        count += (depth > nearest[cell] - 1.5 * _CELL_M) & (normals @ towards > 0)
+    return count.reshape(-1, samples).sum(axis=1) >= 0.02 * num_directions * samples
+
+
+def largest_piece(faces: np.ndarray) -> np.ndarray:
+    """The faces that hang together with most others."""
+    start, end = faces[:, [0, 1, 2]].ravel(), faces[:, [1, 2, 0]].ravel()
+    count = int(faces.max()) + 1
+    _, piece = connected_components(
+        coo_matrix((np.ones(len(start)), (start, end)), (count, count)), directed=False
+    )
+    of_face = piece[faces[:, 0]]
+    return faces[of_face == np.bincount(of_face).argmax()]
+
+
+def mouth_cap(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """Triangles between the lips of the left half, where the inner mouth was taken out.
+
+    The edge of the lips is the one border in the head that runs from the middle line to the middle line.
+    """
+    directed = faces[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2)
+    keys = directed[:, 0] * (faces.max() + 1) + directed[:, 1]
+    border = directed[~np.isin(keys, directed[:, 1] * (faces.max() + 1) + directed[:, 0])]
+    middle = np.abs(vertices[:, 0]) < 1e-6
+    following = {int(a): int(b) for a, b in border if not (middle[a] and middle[b])}
+    starts = [a for a in following if middle[a]]
+    assert len(starts) == 1, "the head's only hole on the middle line is the mouth"
+    chain = [starts[0]]
+    while chain[-1] in following:
+        chain.append(following[chain[-1]])
+    # from the corner's side: thin triangles from the upper to the lower lip
+    first, last, cap = 0, len(chain) - 1, []
+    while last - first > 1:
+        cap.append([chain[first], chain[last], chain[first + 1]])
+        first += 1
+        if last - first > 1:
+            cap.append([chain[first], chain[last], chain[last - 1]])
+            last -= 1
+    return np.array(cap)
 
 
 def _closest(points: np.ndarray, vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -128,32 +177,53 @@ def _exaggerated(vertices: np.ndarray, joints: np.ndarray, weights: np.ndarray) 
     return grown + head * (_HEAD_SCALE - 1) * (vertices - joints[JOINT["head"]])
 
 
-def reduce_half(
-    vertices: np.ndarray, left_faces: np.ndarray, kept_faces: np.ndarray, joints: np.ndarray,
-    weights: np.ndarray, num_faces: int,
-) -> Surface:  # fmt: skip
+@dataclass(frozen=True, eq=False)
+class LeftHalf:
+    """What is reduced: full vertices (N, 3) of a standard adult in the T-pose and triangles of its left half.
+
+    `skin` is reduced, `eyes` stays as it is, and a brow (points near the face and triangles of them) is laid
+    onto the skin.
+    """
+
+    vertices: np.ndarray
+    skin: np.ndarray
+    eyes: np.ndarray
+    brow_points: np.ndarray
+    brow_faces: np.ndarray
+
+
+def reduce_half(half: LeftHalf, joints: np.ndarray, weights: np.ndarray, num_faces: int) -> Surface:
     """Reduce the left half to about `num_faces` triangles, chosen on one body for all.
 
     Args:
-        vertices: (N, 3) full surface of a standard adult in the T-pose.
-        left_faces: (T, 3) triangles of the left half to be reduced.
-        kept_faces: (K, 3) triangles of the left half that stay as they are (the eye).
+        half: What to reduce.
         joints: (54, 3) of that body.
-        weights: (N, 54) dense.
-        num_faces: Goal for `left_faces`.
+        weights: (N, 54) dense, of the full vertices.
+        num_faces: Of the left half, eyes and brows included.
     """
-    used, compact = np.unique(left_faces, return_inverse=True)
-    big = _exaggerated(vertices, joints, weights)[used]
+    used, compact = np.unique(half.skin, return_inverse=True)
     compact = compact.reshape(-1, 3)
-    points, faces = fast_simplification.simplify(big, compact, target_count=num_faces, agg=3)
+    big = _exaggerated(half.vertices, joints, weights)[used]
+    num_skin = num_faces - len(half.eyes) - len(half.brow_faces)
+    points, skin = fast_simplification.simplify(big, compact, target_count=num_skin, agg=3)
     face, shares = _closest(np.asarray(points, float), big, compact)
-    corners = used[compact[face]]
-    alone, kept = np.unique(kept_faces, return_inverse=True)
-    faces = np.concatenate([faces, kept.reshape(-1, 3) + len(corners)])
-    corners = np.concatenate([corners, np.repeat(alone[:, None], 3, axis=1)])
-    shares = np.concatenate([shares, np.tile([1.0, 0.0, 0.0], (len(alone), 1))])
-    middle = np.abs(np.einsum("vk,vk->v", shares, vertices[corners][..., 0])) < 1e-3
-    return _mirrored(corners, shares, middle & _on_border(faces, len(corners)), faces)
+    brow_face, brow_shares = _closest(half.brow_points, half.vertices[used], compact)
+    alone, eyes = np.unique(half.eyes, return_inverse=True)
+    corners = [used[compact[face]], np.repeat(alone[:, None], 3, axis=1), used[compact[brow_face]]]
+    starts = np.cumsum([0, *map(len, corners)])
+    faces = [skin, eyes.reshape(-1, 3) + starts[1], half.brow_faces + starts[2]]
+    offsets = np.zeros((starts[3], 3))
+    offsets[starts[2] :] = _BROW_OFFSET_M
+    shares = np.concatenate([shares, np.tile([1.0, 0.0, 0.0], (len(alone), 1)), brow_shares])
+    corners, joined = np.concatenate(corners), np.concatenate(faces)
+    x = np.einsum("vk,vk->v", shares, half.vertices[corners][..., 0])
+    middle = (np.abs(x) < 1e-3) & _on_border(joined, len(corners))
+    mirrors = np.flatnonzero(~middle)
+    image = np.arange(len(corners))
+    image[mirrors] = len(corners) + np.arange(len(mirrors))
+    parts = np.repeat(["skin", "eyes", "brows"], [len(part) for part in faces])
+    both = np.concatenate([joined, image[joined][:, ::-1]])
+    return Surface(corners, shares, middle, mirrors, both, offsets, parts)
 
 
 def _on_border(faces: np.ndarray, count: int) -> np.ndarray:
@@ -162,11 +232,3 @@ def _on_border(faces: np.ndarray, count: int) -> np.ndarray:
     border = np.zeros(count, bool)
     border[unique[times == 1]] = True
     return border
-
-
-def _mirrored(corners: np.ndarray, shares: np.ndarray, middle: np.ndarray, faces: np.ndarray) -> Surface:
-    mirrors = np.flatnonzero(~middle)
-    image = np.arange(len(corners))
-    image[mirrors] = len(corners) + np.arange(len(mirrors))
-    right = image[faces][:, ::-1]
-    return Surface(corners, shares, middle, mirrors, np.concatenate([faces, right]))

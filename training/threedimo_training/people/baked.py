@@ -53,7 +53,7 @@ def load_bodies() -> BakedBodies:
     file = resources.files("threedimo_training.people").joinpath("bodies.npz")
     with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
         whole = ("faces", "bones", "regions", "contact_vertices", "sole_vertices")
-        real = ("weights", "along", "lips", "brows")
+        real = ("weights", "along", "lips")
         shared = {name: arrays[name].astype(np.int32) for name in whole}
         shared |= {name: arrays[name].astype(np.float64) for name in real}
         shared["vertex_points"] = arrays["points"].astype(np.int32)

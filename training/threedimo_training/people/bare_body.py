@@ -22,7 +22,6 @@ class BareBody:
         weights: (N, 4) their shares.
         rest_joints: (54, 3) metres.
         lips: (N,) 0 to 1.
-        brows: (N,) 0 to 1.
         contact_vertices: (C,) vertices that can touch the floor.
         sole_vertices: (2, 2) heel and ball of the left and the right foot.
         age: 0.2 a child of six, 0.5 of fourteen, 0.67 a young adult, 1 very old.
@@ -39,7 +38,6 @@ class BareBody:
     weights: np.ndarray
     rest_joints: np.ndarray
     lips: np.ndarray
-    brows: np.ndarray
     contact_vertices: np.ndarray
     sole_vertices: np.ndarray
     age: float
@@ -67,14 +65,12 @@ def smooth_normals(points: np.ndarray, faces: np.ndarray) -> np.ndarray:
     return normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
 
 
-def relaxed(points: np.ndarray, faces: np.ndarray, amounts: np.ndarray, rounds: int) -> np.ndarray:
-    """Points (N, 3) drawn towards the middle of their neighbours by `amounts` (N,), 0 to 1, several times."""
+def relaxed(values: np.ndarray, faces: np.ndarray, amounts: np.ndarray, rounds: int) -> np.ndarray:
+    """Values (N, C) of points drawn towards their neighbours' mean by `amounts` (N,), several times."""
     edges = np.unique(np.sort(faces[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1), axis=0)
-    edges = np.concatenate([edges, edges[:, ::-1]])
-    counts = np.maximum(np.bincount(edges[:, 0], minlength=len(points)), 1)
+    start, end = np.concatenate([edges, edges[:, ::-1]]).T
+    counts = np.maximum(np.bincount(start, minlength=len(values)), 1)[:, None]
     for _ in range(rounds):
-        sums = np.stack(
-            [np.bincount(edges[:, 0], points[edges[:, 1], axis], len(points)) for axis in range(3)], 1
-        )
-        points = points + amounts[:, None] * (sums / counts[:, None] - points)
-    return points
+        sums = [np.bincount(start, column[end], len(values)) for column in values.T]
+        values = values + amounts[:, None] * (np.stack(sums, 1) / counts - values)
+    return values

@@ -16,48 +16,89 @@ MATERIALS = (*REGIONS, "hair", "skirt", "accessory")
 MATERIAL = {name: index for index, name in enumerate(MATERIALS)}
 _SHOE_M = 0.009
 _BELT = 0.05
-_PUPIL, _IRIS = 0.2, 0.46
+_PUPIL, _IRIS = 0.2, 0.44
+# Where seams and ends of garments lie along their regions.
+_ARM_HOLE, _CUFF, _LEG_SEAM, _SOLE, _SHOE_TOP = 0.1, 0.95, 0.13, 0.16, 0.8
+# A fabric and the position along the region up to which it reaches.
+Band = tuple[Fabric, float]
 
 
 def cloth_of(outfit: Outfit) -> Cloth:
     """The colours of all materials."""
-    bands: dict[str, tuple[list[Fabric], float, float]] = _limb_bands(outfit)
+    bands = _trunk_bands(outfit) | _arm_bands(outfit) | _leg_bands(outfit)
     skin, hair = plain(outfit.skin), plain(outfit.hair)
-    covers = [hair, outfit.hat if outfit.hair_style in ("cap", "beanie") else hair]
-    hairline = WHOLE if outfit.hair_style == "bald" else outfit.hairline
-    bands["head"] = ([skin, *covers], hairline, hairline + 0.1)
-    bands["neck"] = ([outfit.top, skin, skin], outfit.collar, WHOLE)
-    # under a skirt the hips are covered like the thighs
-    hips = outfit.bottoms[0] if outfit.skirt is None else outfit.skirt
-    belt = outfit.belt or outfit.top
-    bands["torso"] = ([hips, belt, outfit.top], outfit.waist, outfit.waist + _BELT)
-    bands["eyes"] = ([plain(np.full(3, 0.03)), plain(outfit.iris), plain(np.full(3, 0.93))], _PUPIL, _IRIS)
-    bands["hair"] = ([hair, hair, hair], WHOLE, WHOLE)
-    bands["skirt"] = ([outfit.skirt or hips] * NUM_BANDS, WHOLE, WHOLE)
-    bands["accessory"] = ([outfit.hat] * NUM_BANDS, WHOLE, WHOLE)
-    fabrics = [bands[name][0] for name in MATERIALS]
+    bands["head"] = [(skin, WHOLE if outfit.hair_style == "bald" else outfit.hairline), (hair, WHOLE)]
+    bands["eyes"] = [
+        (plain(np.full(3, 0.03)), _PUPIL),
+        (plain(outfit.iris), _IRIS),
+        (plain(np.full(3, 0.93)), WHOLE),
+    ]
+    bands |= {"brows": [(plain(np.minimum(outfit.hair, 0.7 * outfit.skin)), WHOLE)], "hair": [(hair, WHOLE)]}
+    bands["accessory"] = [(outfit.hat, WHOLE)]
+    rows = [_filled(bands[name]) for name in MATERIALS]
     return Cloth(
-        colours=np.array([[[f.front, f.second, f.back] for f in row] for row in fabrics], np.float32),
-        patterns=np.array([[f.pattern for f in row] for row in fabrics], np.int32),
-        periods_m=np.array([[f.period_m for f in row] for row in fabrics], np.float32),
-        cuts=np.array([bands[name][1:] for name in MATERIALS], np.float32),
+        colours=np.array([[[f.front, f.second, f.back] for f, _ in row] for row in rows], np.float32),
+        patterns=np.array([[f.pattern for f, _ in row] for row in rows], np.int32),
+        periods_m=np.array([[f.period_m for f, _ in row] for row in rows], np.float32),
+        cuts=np.array([[end for _, end in row[:-1]] for row in rows], np.float32),
     )
 
 
-def _limb_bands(outfit: Outfit) -> dict[str, tuple[list[Fabric], float, float]]:
+def _filled(bands: list[Band]) -> list[Band]:
+    """Exactly three bands, the last repeated."""
+    bands = [band for band in bands if band[1] > 0]
+    assert len(bands) <= NUM_BANDS
+    return bands + [bands[-1]] * (NUM_BANDS - len(bands))
+
+
+def _trunk_bands(outfit: Outfit) -> dict[str, list[Band]]:
+    hips = outfit.bottoms[0] if outfit.skirt is None else outfit.skirt
+    belt_end = outfit.waist + (_BELT if outfit.belt else 0)
+    return {
+        "neck": [(outfit.top, outfit.collar), (plain(outfit.skin), WHOLE)],
+        "torso": [(hips, outfit.waist), (outfit.belt or outfit.top, belt_end), (outfit.top, WHOLE)],
+        "skirt": [(hips, WHOLE)],
+    }
+
+
+def _arm_bands(outfit: Outfit) -> dict[str, list[Band]]:
     skin = plain(outfit.skin)
-    bands = {}
+    bands: dict[str, list[Band]] = {}
     for side, name in enumerate(SIDES):
-        glove, wristband = outfit.gloves[side], outfit.wristbands[side]
-        end = max(0.9, outfit.sleeve_length) if wristband else WHOLE
-        bands[f"{name}_arm"] = ([outfit.sleeves[side], skin, wristband or skin], outfit.sleeve_length, end)
-        bands[f"{name}_hand"] = ([glove or skin] * NUM_BANDS, WHOLE, WHOLE)
-        ankle = WHOLE if outfit.shoes is None else max(1 - outfit.sock_height, outfit.bottom_length)
-        bands[f"{name}_leg"] = ([outfit.bottoms[side], skin, outfit.socks], outfit.bottom_length, ankle)
-        if outfit.shoes is None:
-            bands[f"{name}_foot"] = ([skin] * NUM_BANDS, WHOLE, WHOLE)
-        else:
-            bands[f"{name}_foot"] = ([plain(outfit.soles), outfit.shoes[side], outfit.socks], 0.16, 0.95)
+        sleeve, glove = outfit.sleeves[side], outfit.gloves[side]
+        arm = (
+            [(outfit.top, _ARM_HOLE)]
+            if outfit.sleeve_length == 0 or sleeve.front is not outfit.top.front
+            else []
+        )
+        if outfit.sleeve_length > 0:
+            arm.append((sleeve, outfit.sleeve_length))
+        if outfit.sleeve_length < _CUFF and len(arm) == 1:
+            arm.append((skin, _CUFF))
+        arm.append(
+            (glove or outfit.wristbands[side] or skin, WHOLE) if arm[-1][1] >= _CUFF else (skin, WHOLE)
+        )
+        bands |= {f"{name}_arm": arm, f"{name}_hand": [(glove or skin, WHOLE)]}
+    return bands
+
+
+def _leg_bands(outfit: Outfit) -> dict[str, list[Band]]:
+    skin, shoes = plain(outfit.skin), outfit.shoes
+    bands: dict[str, list[Band]] = {}
+    for side, name in enumerate(SIDES):
+        differs = outfit.bottoms[side] is not outfit.bottoms[0]
+        leg = [(outfit.bottoms[0], _LEG_SEAM)] if differs else []
+        leg.append(
+            (outfit.bottoms[side], outfit.bottom_length if shoes else min(outfit.bottom_length, _CUFF))
+        )
+        if len(leg) == 1 and outfit.bottom_length < 1 - outfit.sock_height:
+            leg.append((skin, 1 - outfit.sock_height))
+        leg.append((skin if shoes is None or differs else outfit.socks, WHOLE))
+        foot = [(plain(outfit.soles), _SOLE), (shoes[side], _SHOE_TOP), leg[-1]] if shoes else [(skin, WHOLE)]
+        if outfit.bottom_length >= WHOLE and shoes:
+            leg = leg[:-1]
+            foot[-1] = leg[-1]
+        bands |= {f"{name}_leg": leg, f"{name}_foot": foot}
     return bands
 
 
@@ -76,13 +117,13 @@ def thickness(outfit: Outfit, body: BareBody) -> np.ndarray:
     # the top hangs over the bottoms
     cover("torso", np.where(along < outfit.waist, bottom, top + 0.5 * bottom))
     for side, name in enumerate(SIDES):
-        cover(f"{name}_arm", top * (along < outfit.sleeve_length))
+        cover(f"{name}_arm", top * (along < max(outfit.sleeve_length, _ARM_HOLE)))
         if outfit.gloves[side] is not None:
             cover(f"{name}_hand", np.full(len(along), 0.0025))
         cover(f"{name}_leg", bottom * (along < outfit.bottom_length))
         if outfit.shoes is not None:
             cover(f"{name}_leg", 0.004 * (along > 1 - outfit.sock_height))
-            cover(f"{name}_foot", _SHOE_M * np.clip(1.6 - along, 0.3, 1))
+            cover(f"{name}_foot", _SHOE_M * np.clip(1.5 - along, 0.4, 1))
     return covered
 
 
@@ -93,9 +134,28 @@ def softening(outfit: Outfit, body: BareBody) -> np.ndarray:
     for name in SIDES:
         soft[(regions == REGION[f"{name}_arm"]) & (along < outfit.sleeve_length)] = 0.4
         soft[(regions == REGION[f"{name}_leg"]) & (along < outfit.bottom_length)] = 0.4
-        if outfit.shoes is not None:
-            soft[regions == REGION[f"{name}_foot"]] = 0.8
     return soft
+
+
+def toe_cap(foot: np.ndarray, ball_y: float) -> np.ndarray:
+    """Points (N, 3) of a foot whose toes are pushed out into the rounded front of a shoe.
+
+    In front of the ball every point moves to a rounded box around the slice of the foot in which it lies.
+    """
+    slices = np.abs(foot[:, None, 1] - foot[None, :, 1]) < 0.018
+    across = foot[:, [0, 2]]
+    low = np.where(slices[..., None], across[None], np.inf).min(axis=1)
+    high = np.where(slices[..., None], across[None], -np.inf).max(axis=1)
+    centre = 0.5 * (low + high)
+    out = across - centre
+    out /= np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-6)
+    # between an ellipse and its box
+    half = np.maximum(0.5 * (high - low), 1e-3)
+    reach = (np.abs(out / half) ** 3).sum(axis=1) ** (-1 / 3)
+    share = np.clip((ball_y + 0.035 - foot[:, 1]) / 0.03, 0, 1)[:, None]
+    capped = foot.copy()
+    capped[:, [0, 2]] += share * (centre + reach[:, None] * out - across)
+    return capped
 
 
 def skirt_shell(outfit: Outfit, body: BareBody, points: np.ndarray) -> Shell:

@@ -18,8 +18,8 @@ HAIR_STYLES: tuple[HairStyle, ...] = (
 )
 # Thickness on the scalp, metres.
 _THICKNESS_M: dict[HairStyle, float] = {
-    "bald": 0.0, "short": 0.008, "full": 0.026, "afro": 0.075, "bob": 0.02, "long": 0.018, "ponytail": 0.01,
-    "bun": 0.01, "cap": 0.016, "beanie": 0.02,
+    "bald": 0.0, "short": 0.007, "full": 0.022, "afro": 0.06, "bob": 0.014, "long": 0.014, "ponytail": 0.008,
+    "bun": 0.008, "cap": 0.001, "beanie": 0.001,
 }  # fmt: skip
 
 
@@ -44,10 +44,8 @@ class Head:
 
 def hair_thickness(style: HairStyle, along: np.ndarray, hairline: float) -> np.ndarray:
     """(V,) metres by which hair stands off the head, from `along` of the head's vertices."""
-    sharpness = 4.0 if style == "afro" else 12.0
-    return (
-        _THICKNESS_M[style] * np.clip(sharpness * (along - hairline) + 0.15, 0, 1) * (along > hairline - 0.02)
-    )
+    # along rises by 1 over 12 cm: hair rises from its edge at about 50 degrees
+    return np.clip(0.15 * (along - hairline), 0, _THICKNESS_M[style])
 
 
 def hair_shells(style: HairStyle, body: BareBody, length: float, rng: np.random.Generator) -> list[Shell]:
@@ -69,32 +67,32 @@ def hair_shells(style: HairStyle, body: BareBody, length: float, rng: np.random.
         vertices, faces = ellipsoid(at, head.half[0] * np.array([0.46, 0.42, 0.42]))
         return [rigid(vertices, faces, JOINT["head"], np.full(len(vertices), 0.8), "hair")]
     if style == "cap":
-        return [_brim(head)]
-    return []
+        return [_dome(head, 1.14, front=0.3, back=-0.05), _brim(head)]
+    return [_dome(head, 1.17, front=0.22, back=-0.35)] if style == "beanie" else []
 
 
 def _curtain(to_back: bool, body: BareBody, head: Head, length: float, rng: np.random.Generator) -> Shell:
     """Hair that hangs at the sides and behind, down to the jaw or the shoulder blades."""
     joints = body.rest_joints
-    top = head.centre[2] + 0.35 * head.half[2]
-    chin = joints[JOINT["head"]][2]
-    shoulder = joints[JOINT["left_collar"]][2]
-    lowest = shoulder - (0.05 + 0.22 * length) * body.rest_joints[0, 2] if to_back else chin - 0.06 * length
-    rows, columns = 14, 25
+    top = head.centre[2] + 0.62 * head.half[2]
+    chin, shoulder = joints[JOINT["head"]][2], joints[JOINT["left_collar"]][2]
+    lowest = shoulder - (0.05 + 0.2 * length) * joints[0, 2] if to_back else chin - 0.05 * length
+    rows, columns = 16, 27
     t = np.linspace(0, 1, rows)[:, None]
-    # 0 looks to the front; temples at either end
-    turn = np.radians(np.linspace(72, 288, columns))[None]
     heights = top + (lowest - top) * t
-    out = 1.16 + 0.05 * np.sin(9 * turn + rng.uniform(0, 6)) * t
-    below = np.clip((chin - heights) / 0.1, 0, 1)
-    across = head.half[0] * out * np.sin(turn) * (1 + 0.12 * below)
-    depth = -head.half[1] * (1.06 * np.cos(turn)) + head.centre[1]
+    # how far above (1) or below (0, then negative) the jaw
+    level = (heights - chin) / (top - chin)
+    # the front edge runs from the forehead over the temple to the cheek; 0 degrees is the front
+    edge = np.interp(level[:, 0], [-0.4, 0.1, 0.55, 1], [84, 76, 66, 40])[:, None]
+    turn = np.radians(edge + (360 - 2 * edge) * np.linspace(0, 1, columns)[None])
+    width = np.interp(level[:, 0], [-0.6, 0.0, 0.45, 0.8, 1], [1.12, 1.2, 1.27, 1.17, 0.95])[:, None]
+    width = width + 0.03 * np.sin(8 * turn + rng.uniform(0, 6)) * np.clip(1 - level, 0, 1)
+    across = head.half[0] * width * np.sin(turn)
+    depth = head.centre[1] - head.half[1] * np.minimum(width, 1.14) * np.cos(turn)
+    below = np.clip(-level / 0.4, 0, 1)
     back = _back_surface(body, heights[:, 0])[:, None] + 0.014
-    sideways = np.abs(np.sin(turn)) ** 3
-    depth = depth + below * np.maximum(back - depth, 0) * (1 - 0.5 * sideways)
-    if to_back:
-        # below the chin everything gathers behind the shoulders
-        depth = np.where(below > 0, np.maximum(depth, depth + below * (back - depth)), depth)
+    # below the jaw it lies on the neck, and what is long gathers behind the shoulders
+    depth = depth + below * np.maximum(back - depth, 0) * (1.0 if to_back else 0.3)
     outer = np.stack([across, depth, heights + 0 * turn], -1)
     inward = np.stack([np.sin(turn), -np.cos(turn), 0 * turn], -1) * 0.016
     vertices, faces = slab(outer[:, ::-1], (outer - inward)[:, ::-1])
@@ -131,13 +129,26 @@ def _ponytail(body: BareBody, head: Head, length: float) -> Shell:
     return rigid(vertices, faces, JOINT["head"], np.full(len(vertices), 0.8), "hair")
 
 
+def _dome(head: Head, width: float, front: float, back: float) -> Shell:
+    """A hat on the skull; its rim lies at `front` and `back`, in half heights above the skull's centre."""
+    rows, columns = 8, 24
+    turn = np.linspace(0, 2 * np.pi, columns, endpoint=False)[None]
+    rim = 0.5 * (front + back) + 0.5 * (front - back) * np.cos(turn)
+    polar = np.linspace(0.06, 1, rows)[:, None] * np.arccos(rim / 1.1)
+    # skulls are a little boxier than ellipsoids
+    out, up = np.sin(polar) ** 0.8, np.sign(np.cos(polar)) * np.abs(np.cos(polar)) ** 0.8
+    ring = np.stack([out * np.sin(turn), -out * np.cos(turn), up], -1)
+    vertices, faces = tube(head.centre + ring * head.half * [width, width, 1.13])
+    return rigid(vertices, faces, JOINT["head"], np.full(len(vertices), 0.9), "accessory")
+
+
 def _brim(head: Head) -> Shell:
-    turn = np.radians(np.linspace(-66, 66, 13))[None]
+    turn = np.radians(np.linspace(-62, 62, 13))[None]
     out = np.linspace(0.0, 1.0, 5)[:, None]
-    reach = 1.02 + 0.62 * out * np.cos(turn) ** 0.5
-    x = head.half[0] * reach * np.sin(turn)
-    y = head.centre[1] - head.half[1] * (reach * np.cos(turn)) - 0.006
-    z = head.centre[2] + 0.3 * head.half[2] - 0.03 * out - 0.02 * np.abs(np.sin(turn)) + 0 * x
+    reach = 1.0 + 0.7 * out * np.sqrt(np.maximum(np.cos(1.4 * turn), 0))
+    x = head.half[0] * 1.05 * np.sin(turn) * (1 + 0.04 * out)
+    y = head.centre[1] - head.half[1] * 1.02 * reach * np.cos(turn)
+    z = head.centre[2] + 0.4 * head.half[2] - 0.02 * out - 0.014 * np.abs(np.sin(turn))
     outer = np.stack([x, y, z], -1)
     vertices, faces = slab(outer, outer - [0, 0, 0.007])
     return rigid(vertices, faces, JOINT["head"], np.full(len(vertices), 0.9), "accessory")

@@ -11,7 +11,7 @@ import numpy as np
 from threedimo_training.motion.skeleton import JOINT, SIDES
 from threedimo_training.people.baked import body_of, load_bodies
 from threedimo_training.people.bare_body import BareBody, relaxed, smooth_normals
-from threedimo_training.people.garments import MATERIAL, cloth_of, skirt_shell, softening, thickness
+from threedimo_training.people.garments import MATERIAL, cloth_of, skirt_shell, softening, thickness, toe_cap
 from threedimo_training.people.hair import hair_shells
 from threedimo_training.people.outfit import Outfit, draw_outfit
 from threedimo_training.people.person import Person
@@ -20,7 +20,8 @@ from threedimo_training.people.shells import Shell
 
 _ADULT_M = 1.72
 _SMOOTHING_ROUNDS = 4
-_TOE_ROUNDS = 14
+_TOE_ROUNDS = 5
+_HEM_ROUNDS = 2
 
 
 def make_person(seed: int) -> Person:
@@ -57,7 +58,9 @@ def dress(body: BareBody, seed: int) -> Person:
         ),
         rest_joints=rest_joints,
         materials=materials,
-        along=np.concatenate([body.along, *(shell.along for shell in shells)]).astype(np.float32),
+        along=np.concatenate([_along(outfit, body, points), *(shell.along for shell in shells)]).astype(
+            np.float32
+        ),
         tints=_tints(outfit, body, sum(len(shell.vertices) for shell in shells)),
         hands=_hands(materials),
         cloth=cloth_of(outfit),
@@ -75,17 +78,33 @@ def _clothed(outfit: Outfit, body: BareBody) -> np.ndarray:
     np.maximum.at(covered, body.vertex_points, thickness(outfit, body) * size)
     np.maximum.at(soft, body.vertex_points, softening(outfit, body))
     faces = body.point_faces
-    points = relaxed(body.points, faces, soft, _SMOOTHING_ROUNDS)
-    feet = np.isin(body.regions, [REGION["left_foot"], REGION["right_foot"]])
+    normals = smooth_normals(body.points, faces)
+    # only out of or into the body: hems would become ragged if points moved along the surface
+    shift = relaxed(body.points, faces, soft, _SMOOTHING_ROUNDS) - body.points
+    points = body.points + (shift * normals).sum(axis=1, keepdims=True) * normals
     shod = np.zeros(len(points), bool)
-    if outfit.shoes is not None:
-        shod[np.unique(faces[feet])] = True
-        points = relaxed(points, faces, soft * shod, _TOE_ROUNDS)
+    for name in SIDES if outfit.shoes is not None else ():
+        foot = np.unique(faces[body.regions == REGION[f"{name}_foot"]])
+        shod[foot] = True
+        points[foot] = toe_cap(points[foot], float(body.rest_joints[JOINT[f"{name}_foot"], 1]))
+    points = relaxed(points, faces, 0.5 * shod, _TOE_ROUNDS)
     normals = smooth_normals(points, faces)
-    points = points + covered[:, None] * normals
+    # steps from one triangle to the next would make hems and hairlines ragged
+    covered = relaxed(covered[:, None], faces, np.full(len(covered), 0.6), _HEM_ROUNDS)
+    points = points + covered * normals
     under = shod & (normals[:, 2] < -0.6) & (points[:, 2] < 0.03 * size)
     points[under, 2] = points[:, 2].min()
     return points
+
+
+def _along(outfit: Outfit, body: BareBody, points: np.ndarray) -> np.ndarray:
+    """(V,) the body's own, but shoes are divided by height above the floor."""
+    along = body.along.copy()
+    feet = np.isin(body.vertex_regions(), [REGION["left_foot"], REGION["right_foot"]])
+    if outfit.shoes is not None:
+        height = points[body.vertex_points[feet], 2]
+        along[feet] = (height - height.min()) / np.ptp(height)
+    return along
 
 
 def _joined_faces(body: BareBody, shells: list[Shell]) -> tuple[np.ndarray, np.ndarray]:
@@ -98,9 +117,7 @@ def _joined_faces(body: BareBody, shells: list[Shell]) -> tuple[np.ndarray, np.n
 
 
 def _tints(outfit: Outfit, body: BareBody, num_worn: int) -> np.ndarray:
-    brow = np.minimum(outfit.hair / outfit.skin, 0.85)
-    lips = 1 + body.lips[:, None] * (outfit.lips - 1)
-    tints = (lips * (1 + body.brows[:, None] * (brow - 1)))[body.vertex_points]
+    tints = (1 + body.lips[:, None] * (outfit.lips - 1))[body.vertex_points]
     return np.concatenate([tints, np.ones((num_worn, 3))]).astype(np.float32)
 
 
