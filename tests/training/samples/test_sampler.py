@@ -85,7 +85,7 @@ def test_two_views_of_one_person_share_their_joints_exactly(draw_test_sample):
 def test_pose_labels_repeat_the_joints(samples):
     for sample in samples[:3]:
         person = make_person(int(sample.driving.person_id.rpartition("-")[2]))
-        local = rotations_from_smpl(sample.smpl_pose, sample.mano_pose)
+        local = rotations_from_smpl(sample.driving.smpl_pose, sample.driving.mano_pose)
         root = sample.driving.joints_world[:, 0].astype(np.float64)
         posed = forward_kinematics(person.rest_joints, local, root)
         np.testing.assert_allclose(posed.positions, sample.driving.joints_world, atol=2e-4)

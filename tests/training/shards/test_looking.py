@@ -70,10 +70,11 @@ def test_footage_without_labels_is_shown(sample, tmp_path):
 
     from threedimo_training.shards.writer import write_shards
 
-    bare = {"path": None, "silhouette": None, "joints_world": None, "hand_boxes": None}
+    labels = ("path", "silhouette", "joints_world", "hand_boxes", "smpl_pose", "mano_pose")
+    bare = dict.fromkeys(labels)
     footage = replace(
         sample, driving=replace(sample.driving, **bare), target=replace(sample.target, **bare),
-        hand_crops=None, source="footage", smpl_pose=None, mano_pose=None,
+        hand_crops=None, source="footage",
     )  # fmt: skip
     write_shards([footage], tmp_path / "shards")
     sheet, _ = show(tmp_path / "shards", tmp_path / "look", 1, 0)

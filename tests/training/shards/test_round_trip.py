@@ -26,6 +26,9 @@ def shard(samples, tmp_path):
     return tmp_path / "alone.tar"
 
 
+LABELS = ("path", "silhouette", "joints_world", "hand_boxes", "smpl_pose", "mano_pose")
+
+
 def equal_bits(one: np.ndarray | None, other: np.ndarray | None) -> bool:
     return one is not None and other is not None and one.dtype == other.dtype and (
         one.tobytes() == other.tobytes()
@@ -36,11 +39,9 @@ def test_labels_come_back_bit_by_bit(samples, shard):
     for before, after in zip(samples, open_shard(shard), strict=True):
         for name in ("sample_id", "role", "fps", "motion_id", "held_out", "seed", "source"):
             assert getattr(before, name) == getattr(after, name)
-        for name in ("smpl_pose", "mano_pose"):
-            assert equal_bits(getattr(before, name), getattr(after, name))
         for old, new in ((before.driving, after.driving), (before.target, after.target)):
             assert (old.person_id, old.text) == (new.person_id, new.text)
-            for name in ("silhouette", "joints_world", "hand_boxes"):
+            for name in ("silhouette", "joints_world", "hand_boxes", "smpl_pose", "mano_pose"):
                 assert equal_bits(getattr(old, name), getattr(new, name)), name
             for name in ("world_from_camera", "intrinsics", "subject_position", "subject_forward"):
                 assert equal_bits(getattr(old.path, name), getattr(new.path, name)), name
@@ -75,19 +76,20 @@ def test_odd_and_oblong_pictures_keep_their_size(sample, tmp_path):
 
 def test_what_is_unknown_is_absent(sample, tmp_path):
     def bare(clip):
-        return replace(clip, path=None, silhouette=None, joints_world=None, hand_boxes=None)
+        return replace(clip, **dict.fromkeys(LABELS))
 
     footage = replace(
-        sample, driving=bare(sample.driving), target=bare(sample.target), source="footage", hand_crops=None,
-        smpl_pose=None, mano_pose=None,
-    )  # fmt: skip
+        sample, driving=bare(sample.driving), target=bare(sample.target), source="footage", hand_crops=None
+    )
     write_shard(tmp_path / "bare.tar", [footage])
     with tarfile.open(tmp_path / "bare.tar") as archive:
         assert not any(name.endswith("hands.mp4") for name in archive.getnames())
     (after,) = open_shard(tmp_path / "bare.tar")
-    assert (after.hand_crops, after.smpl_pose, after.mano_pose) == (None, None, None)
+    assert after.hand_crops is None
     for clip in (after.driving, after.target):
-        assert (clip.path, clip.silhouette, clip.joints_world, clip.hand_boxes) == (None, None, None, None)
+        assert all(getattr(clip, name) is None for name in LABELS)
+        with pytest.raises(InvalidShard, match="silhouette"):
+            clip.labels()
     assert len(after.target.frames) == 9
 
 
@@ -111,7 +113,9 @@ def test_only_the_fields_asked_for_are_decoded(sample, tmp_path):
     (after,) = open_shard(tmp_path / "s.tar", fields=("target_frames",))
     assert after.target.frames.shape == (9, 64, 64, 3)
     assert after.driving.frames.shape == (0, 64, 64, 3)
-    assert (after.target.path, after.target.silhouette, after.smpl_pose, after.hand_crops) == (None,) * 4
+    assert (after.target.path, after.target.silhouette, after.target.smpl_pose, after.hand_crops) == (
+        None,
+    ) * 4
     with pytest.raises(InvalidShard, match=r"npz"):
         next(open_shard(tmp_path / "s.tar", fields=("target_frames", "paths")))
     with pytest.raises(ValueError, match="unknown fields"):
@@ -197,6 +201,5 @@ def test_all_fields_are_told(sample, tmp_path):
 
 def _parts(sample) -> set[str]:
     held = {f"{n}.frames" for n in ("driving", "target") if len(getattr(sample, n).frames)}
-    held |= {n for n in ("hand_crops", "smpl_pose", "mano_pose") if getattr(sample, n) is not None}
-    names = ("path", "silhouette", "joints_world", "hand_boxes")
-    return held | {n for n in names if getattr(sample.target, n) is not None}
+    held |= {n for n in ("hand_crops",) if getattr(sample, n) is not None}
+    return held | {n for n in LABELS if getattr(sample.target, n) is not None}

@@ -11,8 +11,21 @@ from dataclasses import dataclass
 import numpy as np
 
 from threedimo.camera import CameraPath
+from threedimo.errors import InvalidShard
 
 ROLES = ("same_view", "cross_view", "moving_camera")
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """The labels of a clip that has them all; see `FilmedClip`."""
+
+    path: CameraPath
+    silhouette: np.ndarray
+    joints_world: np.ndarray
+    hand_boxes: np.ndarray
+    smpl_pose: np.ndarray
+    mano_pose: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +41,9 @@ class FilmedClip:
         joints_world: (F, 54, 3) float32 metres in the order of `motion.skeleton.JOINT_NAMES`, or None.
         hand_boxes: (F, 2, 4) float32 left, top, right, bottom in pixels, left hand first, NaN where a hand
             is not seen, or None where nobody looked.
+        smpl_pose: (F, 24, 3) float32 axis-angle, SMPL's axes; the root's is relative to a world with z up.
+            Performers of one motion differ by a few degrees in the legs, which keep their feet in place.
+        mano_pose: (F, 2, 15, 3) float32 axis-angle, MANO's order, relative to the flat hand, left hand first.
     """
 
     frames: np.ndarray
@@ -37,6 +53,24 @@ class FilmedClip:
     silhouette: np.ndarray | None = None
     joints_world: np.ndarray | None = None
     hand_boxes: np.ndarray | None = None
+    smpl_pose: np.ndarray | None = None
+    mano_pose: np.ndarray | None = None
+
+    def labels(self) -> Labels:
+        """Everything that only synthetic or calibrated sources know.
+
+        Raises:
+            InvalidShard: Some of it is unknown; the message says what.
+        """
+        known = {name: getattr(self, name) for name in Labels.__dataclass_fields__}
+        missing = [name for name, value in known.items() if value is None]
+        if missing:
+            raise InvalidShard(
+                "a clip lacks labels",
+                given=f"a clip of {self.person_id} without {', '.join(missing)}",
+                remedy="use rendered samples",
+            )
+        return Labels(**known)
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,8 +90,6 @@ class Sample:
         source: Where it comes from: "synthetic", "blender" or "footage".
         hand_crops: (F, 2, C, C, 3) uint8, the driving hands at the crop's own resolution, left hand first;
             black where not seen. None where nobody looked.
-        smpl_pose: (F, 24, 3) float32 axis-angle, SMPL's axes; the root's is relative to a world with z up.
-        mano_pose: (F, 2, 15, 3) float32 axis-angle, MANO's order, relative to the flat hand, left hand first.
     """
 
     sample_id: str
@@ -70,5 +102,3 @@ class Sample:
     seed: int
     source: str
     hand_crops: np.ndarray | None = None
-    smpl_pose: np.ndarray | None = None
-    mano_pose: np.ndarray | None = None

@@ -174,7 +174,6 @@ def _filmed(renderer: Renderer, shot: _Shot, motion: Motion, **facts) -> Sample:
         renderer, driving.person, driving.posed, driving.scene, shot.driving_path, driving_pictures.hand_cover
     )
     target_boxes = hand_boxes(target.person, target.posed, shot.path, target_pictures.hand_cover)
-    body_pose, hand_pose = smpl_pose(driving.posed)
     return Sample(
         driving=_clip(driving, shot.driving_path, driving_pictures, hands.boxes),
         target=_clip(target, shot.path, target_pictures, target_boxes),
@@ -182,8 +181,6 @@ def _filmed(renderer: Renderer, shot: _Shot, motion: Motion, **facts) -> Sample:
         motion_id=motion.motion_id,
         source="synthetic",
         hand_crops=hands.crops,
-        smpl_pose=body_pose,
-        mano_pose=hand_pose,
         **facts,
     )
 
@@ -196,6 +193,7 @@ def _film(renderer: Renderer, performance: _Performance, path: CameraPath) -> Re
 
 
 def _clip(performance: _Performance, path: CameraPath, pictures: Rendered, boxes: np.ndarray) -> FilmedClip:
+    body_pose, hand_pose = smpl_pose(performance.posed)
     return FilmedClip(
         frames=pictures.frames,
         person_id=performance.person.identity,
@@ -204,4 +202,6 @@ def _clip(performance: _Performance, path: CameraPath, pictures: Rendered, boxes
         silhouette=pictures.silhouettes,
         joints_world=performance.posed.positions.astype(np.float32),
         hand_boxes=boxes,
+        smpl_pose=body_pose,
+        mano_pose=hand_pose,
     )

@@ -19,8 +19,8 @@ A sample, F frames of H x W pixels, is a run of members with one stem, its id:
         joints_world      (F,54,3) float32   metres, order of `motion.skeleton.JOINT_NAMES`
         silhouette        (F,H,W) bool
         hand_boxes        (F,2,4) float32    left, top, right, bottom in pixels, left hand first, NaN unseen
-        smpl_pose         (F,24,3) float32   axis-angle; one motion, so the same in both
-        mano_pose         (F,2,15,3) float32 axis-angle, left hand first; the same in both
+        smpl_pose         (F,24,3) float32   axis-angle, root relative to the world
+        mano_pose         (F,2,15,3) float32 axis-angle, left hand first
 
     facts.py           <id>.json as a typed record      video.py        frames <-> MP4 bytes
     arrays.py          named arrays <-> npz bytes       files.py        Sample <-> its members

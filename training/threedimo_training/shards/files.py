@@ -71,22 +71,22 @@ def members_of(sample: Sample) -> dict[str, bytes]:
     arrays: dict[str, np.ndarray] = {}
     for name in CLIPS:
         layout = _layout(facts, name)
-        for key, array in _arrays_of(sample, sample.target if name == "target" else sample.driving).items():
+        for key, array in _arrays_of(sample.target if name == "target" else sample.driving).items():
             _check_array(sample, f"{name}_{key}", array, *layout[key])
             arrays[f"{name}_{key}"] = array
     decode_facts(members[FACTS], where)  # as strict with what is written as with what is read
     return members | {ARRAYS: encode_arrays(arrays)}
 
 
-def _arrays_of(sample: Sample, clip: FilmedClip) -> dict[str, np.ndarray]:
+def _arrays_of(clip: FilmedClip) -> dict[str, np.ndarray]:
     known = {
         "world_from_camera": None if clip.path is None else clip.path.world_from_camera,
         "intrinsics": None if clip.path is None else clip.path.intrinsics,
         "joints_world": clip.joints_world,
         "silhouette": clip.silhouette,
         "hand_boxes": clip.hand_boxes,
-        "smpl_pose": sample.smpl_pose,
-        "mano_pose": sample.mano_pose,
+        "smpl_pose": clip.smpl_pose,
+        "mano_pose": clip.mano_pose,
     }
     return {key: array for key, array in known.items() if array is not None}
 
@@ -226,8 +226,6 @@ class _Decoder:
             seed=facts.seed,
             source=facts.source,
             hand_crops=self._hand_crops(),
-            smpl_pose=self._pose("smpl_pose"),
-            mano_pose=self._pose("mano_pose"),
         )
 
     def _clip(self, name: str, facts: ClipFacts) -> FilmedClip:
@@ -243,6 +241,8 @@ class _Decoder:
             silhouette=self._array("silhouettes", name, "silhouette"),
             joints_world=self._array("joints_world", name, "joints_world"),
             hand_boxes=self._array("hand_boxes", name, "hand_boxes"),
+            smpl_pose=self._array("poses", name, "smpl_pose"),
+            mano_pose=self._array("poses", name, "mano_pose"),
         )
 
     def _video(self, kind: str, height: int, width: int) -> np.ndarray:
@@ -263,17 +263,6 @@ class _Decoder:
         if self._arrays is None or field not in self._fields:
             return None
         return self._arrays.read(f"{clip}_{key}", *_layout(self._facts, clip)[key])
-
-    def _pose(self, key: str) -> np.ndarray | None:
-        pose, other = self._array("poses", "target", key), self._array("poses", "driving", key)
-        if pose is None and other is None:
-            return None
-        if pose is None or other is None or not np.array_equal(pose, other):
-            raise InvalidShard(
-                f"{self._where[ARRAYS]}: target_{key} and driving_{key} differ",
-                allowed="two clips of the same motion",
-            )
-        return pose
 
     def _path(self, clip: str, facts: ClipFacts) -> CameraPath | None:
         poses = self._array("paths", clip, "world_from_camera")

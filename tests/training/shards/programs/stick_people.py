@@ -142,6 +142,11 @@ def draw(seed: int, shard_index: int, sample_index: int, options: RenderOptions)
         )
         for person, choice in zip(people, (["static"], moves), strict=True)
     ]
+    pose = {
+        "smpl_pose": angles[:, : len(BODY_JOINTS)].astype(np.float32),
+        "mano_pose": angles[:, HAND_JOINTS[0].start :].reshape(-1, 2, 15, 3).astype(np.float32),
+    }
+    clips = [replace(clip, **pose) for clip in clips]
     return Sample(
         sample_id=f"s{seed}-{shard_index:05d}-{sample_index:03d}",
         role=role,
@@ -153,8 +158,6 @@ def draw(seed: int, shard_index: int, sample_index: int, options: RenderOptions)
         seed=seed,
         source="synthetic",
         hand_crops=_crops(clips[0]),
-        smpl_pose=angles[:, : len(BODY_JOINTS)].astype(np.float32),
-        mano_pose=angles[:, HAND_JOINTS[0].start :].reshape(-1, 2, 15, 3).astype(np.float32),
     )
 
 
