@@ -65,6 +65,17 @@ def test_the_placed_pose_is_a_pose_and_close_to_the_motion(make_stand_in):
     assert np.percentile(differences, 99) < 15
 
 
+def test_placing_makes_no_leg_jump(make_stand_in):
+    for seed in range(24):
+        motion, person = procedural_motion(seed, 61, 30.0), make_stand_in(seed % 12)
+        steps = [
+            np.degrees(np.linalg.norm(rotation_vectors(np.swapaxes(r[:-1], -1, -2) @ r[1:]), axis=-1))
+            for r in (motion.joint_rotations[:, :12], local_rotations(place(motion, person))[:, :12])
+        ]
+        # degrees a frame more than the motion's own
+        assert (steps[1] - steps[0]).max() < 12, seed
+
+
 def test_a_jump_leaves_the_floor(make_stand_in):
     frames = 9
     height = 1.0 + 0.3 * np.sin(np.linspace(0, np.pi, frames))

@@ -57,7 +57,7 @@ def _assert_within_limits(motion: Motion) -> None:
     vectors = np.degrees(rotation_vectors(fingers))
     np.testing.assert_allclose(vectors[..., [0, 2]], 0, atol=1e-6)
     assert vectors[..., 1].min() > -_ROUNDING_DEG
-    assert vectors[..., 1].max() < ANGLE_LIMITS_DEG[:, 1].max()
+    assert vectors[..., 1].max() < ANGLE_LIMITS_DEG[:, 1].max() + _ROUNDING_DEG
 
 
 def _measure(seeds: range) -> np.ndarray:
@@ -130,9 +130,9 @@ def test_standing_feet_stand_on_the_standard_body_and_nothing_sinks_into_the_flo
         stood = motion.planted[1:] & motion.planted[:-1]
         speed = np.linalg.norm(np.diff(balls, axis=0), axis=-1)[stood]
         speeds.append(speed)
-    # metres a frame; joint limits hold first, so a deep squat may move a foot, which `place` puts right
-    assert np.percentile(np.concatenate(speeds), 95) < 1e-4
-    assert np.percentile(np.concatenate(speeds), 99) < 5e-3
+    # metres a frame; joint limits hold first, so a deep seat may move a foot, which `place` puts right
+    assert np.percentile(np.concatenate(speeds), 99) < 1e-4
+    assert np.concatenate(speeds).max() < 0.005
 
 
 def test_walks_travel_and_others_stay():

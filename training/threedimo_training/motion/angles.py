@@ -26,6 +26,7 @@ LIMITS_DEG = {
     "pelvis_side": (-18, 18), "pelvis_twist": (-35, 35), "nod": (-40, 45), "tilt": (-32, 32),
     "look": (-65, 65),
 }  # fmt: skip
+LIMIT_EASE_DEG = 4.0
 _SHOULDER_REST = turn_deg(0.0, 90.0)  # from arms stretched sideways to hanging
 
 Angles = dict[str, np.ndarray]
@@ -37,9 +38,9 @@ def upper_body_names() -> list[str]:
 
 
 def within_limits(name: str, degrees: np.ndarray) -> np.ndarray:
-    """The angle's curve (F,) eased against its limits: unchanged 4 degrees inside them, never beyond."""
+    """The curve (F,) eased against its limits: unchanged `LIMIT_EASE_DEG` inside them, never beyond."""
     low, high = LIMITS_DEG[name.partition(".")[0]]
-    return soft_clip(degrees, low, high, 4.0)
+    return soft_clip(degrees, low, high, LIMIT_EASE_DEG)
 
 
 def soft_clip(values: np.ndarray, low: float, high: float, ease: float) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Keeps arms out of the trunk, the head, the legs and each other: round shapes on the standard body.
+"""Keeps arms out of trunk, head, legs, floor and each other: round shapes on the standard body.
 
 Arms are rows of balls, everything else capsules. Where they overlap, the shoulder turns until they do not;
 every frame is solved on its own and from the same rule, so that the movement stays one however it is sampled.
@@ -35,6 +35,8 @@ _LEGS = (("hip", "knee", 0.068), ("knee", "ankle", 0.05))
 _ITERATIONS = 12
 # Close to a capsule's axis, out is where the arm belongs.
 _BIAS = 0.05
+# An arm that hangs into the floor goes aside, this much for every metre up.
+_ASIDE = 0.6
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +64,7 @@ class _Arms:
 
 
 def keep_arms_apart(rotations: np.ndarray, posed: Posed) -> np.ndarray:
-    """Turns shoulders until arms overlap nothing, within their limits.
+    """Turns shoulders until arms overlap nothing and stay above the floor, within their limits.
 
     Args:
         rotations: (F, 54, 3, 3) local joint rotations.
@@ -81,7 +83,7 @@ def keep_arms_apart(rotations: np.ndarray, posed: Posed) -> np.ndarray:
     for _ in range(_ITERATIONS):
         balls = arms.balls(world[frames], frames)
         push = _push_from(balls, starts[frames], ends[frames], radii, outward[frames])
-        push += _push_from_other_arm(balls)
+        push += _push_from_other_arm(balls) + _push_from_floor(balls, outward[frames])
         weight = np.linalg.norm(push, axis=-1)
         # frames in which nothing overlaps any more are done
         busy = weight.any(axis=(1, 2))
@@ -167,6 +169,13 @@ def _push_from(
     direction = away / np.linalg.norm(away, axis=-1, keepdims=True)
     # of several capsules the deepest counts most
     return (depth[..., None] ** 2 * direction).sum(3) / (depth.sum(3)[..., None] + 1e-9)
+
+
+def _push_from_floor(balls: np.ndarray, outward: np.ndarray) -> np.ndarray:
+    """(F, 2, B, 3) metres by which balls should move to leave the floor: up, and out for a hanging arm."""
+    depth = np.maximum(_RADII_M - balls[..., 2], 0.0)
+    direction = np.array([0.0, 0.0, 1.0]) + _ASIDE * outward
+    return depth[..., None] * direction[:, :, None]
 
 
 def _push_from_other_arm(balls: np.ndarray) -> np.ndarray:

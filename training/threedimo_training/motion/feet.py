@@ -7,7 +7,7 @@ standing foot's ball does not move; the heel may rise over it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from threedimo_training.motion.standard_body import BALL_HEIGHT_M, HIP_HEIGHT_M,
 
 # From the ball of the foot to the ankle at rest, left and right; and from heel to ball.
 _TO_ANKLE = np.stack([REST_JOINTS[JOINT[f"{s}_ankle"]] - REST_JOINTS[JOINT[f"{s}_foot"]] for s in SIDES])
-_HEEL_M = 0.19
+_HEEL_M, _TOES_M = 0.19, 0.06
 _MOST_TOES_DEG = 60.0
 # Between the balls of feet that pass each other, and how far ahead a foot counts as past.
 _CLEAR_M, _PASSING_M = 0.165, 0.3
@@ -64,6 +64,11 @@ class Feet:
     knee_out: np.ndarray
     planted: np.ndarray
 
+    def with_heels_raised(self, more: np.ndarray) -> Feet:
+        """The same feet with heels raised by `more` degrees (F, 2) over balls that stay."""
+        toes = np.minimum(self.toes + more, _MOST_TOES_DEG)
+        return replace(self, pitch=self.pitch + more, toes=toes)
+
     def orientations(self) -> np.ndarray:
         """(F, 2, 3, 3) of the foot behind the ball, world."""
         return turn_deg(z=self.yaw) @ turn_deg(x=self.pitch)
@@ -79,7 +84,15 @@ def feet_at(times: np.ndarray, tracks: Sequence[Sequence[Footfall]]) -> Feet:
     balls, yaw, pitch, toes, knee_out, planted, airborne = (
         np.stack(columns, axis=1) for columns in zip(*sampled, strict=True)
     )
-    return Feet(_beside_each_other(balls, yaw, airborne), yaw, pitch, toes, knee_out, planted)
+    balls = _beside_each_other(balls, yaw, airborne)
+    balls[..., 2] = np.maximum(balls[..., 2], _least_height_m(pitch, toes))
+    return Feet(balls, yaw, pitch, toes, knee_out, planted)
+
+
+def _least_height_m(pitch: np.ndarray, toes: np.ndarray) -> np.ndarray:
+    """Height of the ball of the foot at which neither heel nor toes are in the floor."""
+    toes_down, heel_down = np.sin(np.deg2rad(pitch - toes)), np.sin(np.deg2rad(-pitch))
+    return BALL_HEIGHT_M + np.maximum(np.maximum(_TOES_M * toes_down, _HEEL_M * heel_down), 0.0)
 
 
 def _beside_each_other(balls: np.ndarray, yaw: np.ndarray, airborne: np.ndarray) -> np.ndarray:

@@ -6,6 +6,8 @@ import numpy as np
 
 from threedimo_training.motion.rotations import shortest_turns, turn_deg
 
+_REACH_EASE_M = 0.02
+
 
 def reach_ankle(
     thigh: np.ndarray, shin: np.ndarray, hip: np.ndarray, knee: np.ndarray, wanted: np.ndarray
@@ -42,3 +44,22 @@ def longest_reach(thigh: np.ndarray, shin: np.ndarray) -> float:
     """Distance from hip to ankle of the stretched leg, metres."""
     along = np.hypot(thigh[1], thigh[2]) + np.hypot(shin[1], shin[2])
     return float(np.hypot(along, thigh[0] + shin[0]))
+
+
+def too_high_m(hip: np.ndarray, ankle: np.ndarray, reach: float) -> np.ndarray:
+    """How far the hip must come down for the leg to reach its ankle, eased so that knees do not snap.
+
+    Args:
+        hip: (F, 3) places of the hip, metres.
+        ankle: (F, 3) places of the ankle.
+        reach: From hip to ankle at most.
+
+    Returns:
+        (F,) metres, not negative.
+    """
+    across = ((ankle - hip)[:, :2] ** 2).sum(-1)
+    allowed = ankle[:, 2] + np.sqrt(np.maximum(reach**2 - across, 0.01))
+    over = hip[:, 2] - allowed
+    # 0 well below, the excess above, a parabola between
+    eased = np.clip(over + _REACH_EASE_M, 0, 2 * _REACH_EASE_M) ** 2 / (4 * _REACH_EASE_M)
+    return np.where(over > _REACH_EASE_M, over, eased)

@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from threedimo_training.motion.legs import longest_reach, reach_ankle
+from threedimo_training.motion.legs import longest_reach, reach_ankle, too_high_m
 from threedimo_training.motion.motion import Motion
 from threedimo_training.motion.skeleton import JOINT, SIDES, Posed, forward_kinematics
 from threedimo_training.motion.standard_body import HIP_HEIGHT_M, REST_JOINTS, lowest_m
 from threedimo_training.people.person import Person
 
 # Below this clearance a body counts as resting on the floor.
-_RESTING_M = 0.03
-_REACH = 0.9995
+_RESTING_M = 0.015
+_REACH = 0.9985
 # A foot that touches down or leaves shares in the pelvis's correction over this time.
 _HANDOVER_S = 0.12
 _BALL = 1  # column of `Person.sole_vertices`
@@ -40,16 +40,14 @@ def place(motion: Motion, person: Person) -> Posed:
     posed = forward_kinematics(person.rest_joints, motion.joint_rotations, root)
     standard = forward_kinematics(REST_JOINTS, motion.joint_rotations, motion.root_path * HIP_HEIGHT_M)
     clearance = _in_air(lowest_m(standard)) * hip_height / HIP_HEIGHT_M
-    heights = person.skinned(posed, person.contact_vertices)[..., 2]
-    balls = _balls(person, posed)
+    balls = person.skinned(posed, person.sole_vertices[:, _BALL]).astype(np.float64)
+    soles, others = _lowest_points(person, posed)
+    weights = np.stack([_inside(motion.planted[:, side], motion.fps) for side in range(2)], axis=1)
     shift = np.empty_like(root)
-    shift[:, :2] = _hold_standing(balls, motion.planted, motion.fps)
-    shift[:, 2] = clearance - heights.min(axis=1)
-    soles = _soles(person, posed) + shift[:, 2:]
-    corrections = _corrections(balls[..., :2] + shift[:, None, :2], soles, motion.planted)
-    return _bend_legs(
-        person, Posed(posed.rotations, posed.positions + shift[:, None]), corrections, motion.planted
-    )
+    shift[:, :2] = _hold_standing(balls, motion.planted, weights)
+    shift[:, 2] = _hold_up(soles, others, clearance, weights)
+    corrections = _corrections(balls[..., :2] + shift[:, None, :2], soles + shift[:, 2:], motion.planted)
+    return _bend_legs(person, Posed(posed.rotations, posed.positions + shift[:, None]), corrections)
 
 
 def _in_air(lowest: np.ndarray) -> np.ndarray:
@@ -58,27 +56,9 @@ def _in_air(lowest: np.ndarray) -> np.ndarray:
     return np.minimum(2 * above, np.maximum(lowest, 0.0))
 
 
-def _balls(person: Person, posed: Posed) -> np.ndarray:
-    """(F, 2, 3) the soles under the balls of the feet."""
-    return person.skinned(posed, person.sole_vertices[:, _BALL]).astype(np.float64)
-
-
-def _soles(person: Person, posed: Posed) -> np.ndarray:
-    """(F, 2) height of the lowest point of each foot, metres."""
-    contact = person.contact_vertices
-    strongest = person.bones[contact, person.weights[contact].argmax(axis=1)]
-    feet = [[JOINT[f"{side}_ankle"], JOINT[f"{side}_foot"]] for side in SIDES]
-    vertices = [
-        np.concatenate([contact[np.isin(strongest, joints)], person.sole_vertices[side]])
-        for side, joints in enumerate(feet)
-    ]
-    return np.stack([person.skinned(posed, mine)[..., 2].min(axis=1) for mine in vertices], axis=1)
-
-
-def _hold_standing(balls: np.ndarray, planted: np.ndarray, fps: float) -> np.ndarray:
+def _hold_standing(balls: np.ndarray, planted: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """(F, 2) shift of the pelvis, 0 at first, that keeps planted feet from sliding as well as it can."""
-    both = planted[1:] & planted[:-1]
-    weights = np.stack([_inside(both[:, side], fps) for side in range(2)], axis=1)
+    weights = np.minimum(weights[1:], weights[:-1]) * (planted[1:] & planted[:-1])
     steps = np.diff(balls[..., :2], axis=0)
     total = weights.sum(axis=1, keepdims=True)
     slide = (weights[..., None] * steps).sum(axis=1) / np.where(total > 0, total, 1.0)
@@ -100,6 +80,33 @@ def runs(flags: np.ndarray) -> list[tuple[int, int]]:
     """Stretches [start, stop) in which the flags (F,) are set."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(np.int8), [0]])))
     return [(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]
+
+
+def _hold_up(soles: np.ndarray, others: np.ndarray, clearance: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """(F,) shift of the pelvis that puts standing feet on the floor; knees, seat and hands stay above it.
+
+    A foot on its way does not count: its leg gives way instead. Where no foot stands, the lowest point
+    decides, as far as the motion is not in the air.
+    """
+    total = weights.sum(axis=1)
+    standing = (weights * soles).sum(axis=1) / np.where(total > 0, total, 1.0)
+    lowest = np.minimum(soles.min(axis=1), others)
+    return np.where(total > 0, np.maximum(-standing, -others), clearance - lowest)
+
+
+def _lowest_points(person: Person, posed: Posed) -> tuple[np.ndarray, np.ndarray]:
+    """Heights of the lowest point of each foot (F, 2) and of everything else (F,), metres."""
+    contact = person.contact_vertices
+    strongest = person.bones[contact, person.weights[contact].argmax(axis=1)]
+    feet = [np.isin(strongest, [JOINT[f"{side}_ankle"], JOINT[f"{side}_foot"]]) for side in SIDES]
+    heights = person.skinned(posed, np.concatenate([contact, person.sole_vertices.reshape(-1)]))[..., 2]
+    contacts, soles = heights[:, : len(contact)], heights[:, len(contact) :].reshape(-1, 2, 2)
+    lowest_soles = [
+        np.concatenate([contacts[:, mine], soles[:, side]], axis=1).min(axis=1)
+        for side, mine in enumerate(feet)
+    ]
+    others = contacts[:, ~(feet[0] | feet[1])].min(axis=1, initial=np.inf)
+    return np.stack(lowest_soles, axis=1).astype(np.float64), others.astype(np.float64)
 
 
 def _corrections(balls: np.ndarray, soles: np.ndarray, planted: np.ndarray) -> np.ndarray:
@@ -125,21 +132,15 @@ def _corrections(balls: np.ndarray, soles: np.ndarray, planted: np.ndarray) -> n
     return result
 
 
-def _bend_legs(person: Person, posed: Posed, corrections: np.ndarray, planted: np.ndarray) -> Posed:
-    """Moves ankles by the corrections; the pelvis comes down where a standing leg would be too short."""
+def _bend_legs(person: Person, posed: Posed, corrections: np.ndarray) -> Posed:
+    """Moves ankles by the corrections; the pelvis comes down where a leg would be too short."""
     joints, rotations, positions = person.rest_joints, posed.rotations.copy(), posed.positions.copy()
     legs = [[JOINT[f"{side}_{name}"] for name in _LEG] for side in SIDES]
     ankles = np.stack([positions[:, leg[2]] for leg in legs], axis=1) + corrections
     bones = [(joints[leg[1]] - joints[leg[0]], joints[leg[2]] - joints[leg[1]]) for leg in legs]
-    down = np.zeros((len(positions), 2))
     for which, (leg, (thigh, shin)) in enumerate(zip(legs, bones, strict=True)):
-        hip = positions[:, leg[0]]
         reach = _REACH * longest_reach(thigh, shin)
-        across = ((ankles[:, which] - hip)[:, :2] ** 2).sum(-1)
-        allowed = ankles[:, which, 2] + np.sqrt(np.maximum(reach**2 - across, 0.0))
-        down[:, which] = np.maximum(hip[:, 2] - allowed, 0.0)
-    lowered = _spread_over_gaps(np.where(planted, down, 0.0).max(axis=1), np.asarray(planted.any(axis=1)))
-    positions[..., 2] -= lowered[:, None]
+        positions[..., 2] -= too_high_m(positions[:, leg[0]], ankles[:, which], reach)[:, None]
     for which, (leg, (thigh, shin)) in enumerate(zip(legs, bones, strict=True)):
         hip, knee, ankle, foot = leg
         local_knee = np.swapaxes(rotations[:, hip], 1, 2) @ rotations[:, knee]
@@ -150,8 +151,3 @@ def _bend_legs(person: Person, posed: Posed, corrections: np.ndarray, planted: n
             offset = joints[child] - joints[parent]
             positions[:, child] = positions[:, parent] + rotations[:, parent] @ offset
     return Posed(rotations, positions)
-
-
-def _spread_over_gaps(values: np.ndarray, known: np.ndarray) -> np.ndarray:
-    frames = np.arange(len(values))
-    return np.interp(frames, frames[known], values[known]) if known.any() else values

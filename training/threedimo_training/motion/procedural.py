@@ -7,6 +7,9 @@ import numpy as np
 from threedimo.errors import InvalidMotion
 from threedimo_training.motion.angles import (
     LEG,
+    LIMIT_EASE_DEG,
+    LIMITS_DEG,
+    Angles,
     leg_angles,
     leg_rotations,
     upper_body_rotations,
@@ -15,9 +18,10 @@ from threedimo_training.motion.angles import (
 from threedimo_training.motion.apart import keep_arms_apart
 from threedimo_training.motion.arms import upper_body_angles
 from threedimo_training.motion.curves import LONGEST_S
+from threedimo_training.motion.feet import Feet
 from threedimo_training.motion.gaits import walk_about
 from threedimo_training.motion.hands import finger_rotations, hand_angles
-from threedimo_training.motion.legs import longest_reach, reach_ankle
+from threedimo_training.motion.legs import longest_reach, reach_ankle, too_high_m
 from threedimo_training.motion.motion import Motion
 from threedimo_training.motion.performance import Performance
 from threedimo_training.motion.phrases import phrase
@@ -33,7 +37,7 @@ from threedimo_training.motion.standard_body import HIP_HEIGHT_M, REST_JOINTS, l
 _GAIT_SHARE = 0.38
 # Legs stretch this far, so that knees never snap straight.
 _REACH = 0.996
-_REACH_EASE_M = 0.02
+_HEEL_ROUNDS = 2
 
 
 def procedural_motion(seed: int, num_frames: int, fps: float) -> Motion:
@@ -82,46 +86,48 @@ def _pelvis_rotations(performance: Performance) -> np.ndarray:
 
 def _add_legs(rotations: np.ndarray, performance: Performance) -> np.ndarray:
     """Lets the legs reach for the feet, inside their limits. Returns the pelvis's path (F, 3) in metres."""
-    feet, root = performance.feet, performance.pelvis * HIP_HEIGHT_M
-    ankles, orientations = feet.ankles(), feet.orientations()
-    pelvis = rotations[:, 0]
+    feet, pelvis = performance.feet, rotations[:, 0]
+    most_bent = LIMITS_DEG["ankle"][0] + LIMIT_EASE_DEG
+    for _ in range(_HEEL_ROUNDS):
+        # where an ankle would have to bend too far, the heel rises from the floor
+        _, legs = _reach(pelvis, performance, feet)
+        missing = np.stack([most_bent - angles["ankle"] for angles in legs], axis=1)
+        feet = feet.with_heels_raised(np.maximum(missing, 0.0))
+    root, legs = _reach(pelvis, performance, feet)
+    for which, side in enumerate(SIDES):
+        angles = {name: within_limits(name, legs[which][name]) for name in LEG}
+        for name, matrices in leg_rotations(angles, which).items():
+            rotations[:, JOINT[f"{side}_{name}"]] = matrices
+    return root
+
+
+def _reach(pelvis: np.ndarray, performance: Performance, feet: Feet) -> tuple[np.ndarray, list[Angles]]:
+    """The pelvis's path (F, 3) in metres, low enough for both legs, and the legs' angles without limits."""
+    root, ankles, orientations = performance.pelvis * HIP_HEIGHT_M, feet.ankles(), feet.orientations()
     bones = [_leg_bones(side) for side in SIDES]
     for which, (hip, thigh, shin) in enumerate(bones):
-        root[:, 2] -= _too_high(root + pelvis @ hip, ankles[:, which], _REACH * longest_reach(thigh, shin))
+        root[:, 2] -= too_high_m(root + pelvis @ hip, ankles[:, which], _REACH * longest_reach(thigh, shin))
+    legs = []
     for which, (hip, thigh, shin) in enumerate(bones):
         wanted = ankles[:, which] - root - pelvis @ hip
-        guess = _knee_forward(
-            pelvis, wanted, feet.yaw[:, which] - performance.heading, feet.knee_out[:, which], which
-        )
-        thigh_world, knee = reach_ankle(thigh, shin, guess, np.tile(np.eye(3), (len(root), 1, 1)), wanted)
-        foot = orientations[:, which]
+        foot_yaw = feet.yaw[:, which] - performance.heading
+        guess = _knee_forward(pelvis, wanted, foot_yaw, feet.knee_out[:, which], which)
+        straight = np.tile(np.eye(3), (len(root), 1, 1))
+        thigh_world, knee = reach_ankle(thigh, shin, guess, straight, wanted)
         local = {
             "hip": np.swapaxes(pelvis, 1, 2) @ thigh_world,
             "knee": knee,
-            "ankle": np.swapaxes(thigh_world @ knee, 1, 2) @ foot,
+            "ankle": np.swapaxes(thigh_world @ knee, 1, 2) @ orientations[:, which],
             "foot": turn_deg(-feet.toes[:, which]),
         }
-        angles = leg_angles(local, which)
-        angles = {name: within_limits(name, angles[name]) for name in LEG}
-        for name, matrices in leg_rotations(angles, which).items():
-            rotations[:, JOINT[f"{SIDES[which]}_{name}"]] = matrices
-    return root
+        legs.append(leg_angles(local, which))
+    return root, legs
 
 
 def _leg_bones(side: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Pelvis to hip, hip to knee, knee to ankle of the standard body."""
     joints = [REST_JOINTS[JOINT[name]] for name in ("pelvis", f"{side}_hip", f"{side}_knee", f"{side}_ankle")]
     return joints[1] - joints[0], joints[2] - joints[1], joints[3] - joints[2]
-
-
-def _too_high(hip: np.ndarray, ankle: np.ndarray, reach: float) -> np.ndarray:
-    """(F,) metres by which the hip must come down for the leg to reach its ankle, eased."""
-    across = ((ankle - hip)[:, :2] ** 2).sum(-1)
-    allowed = ankle[:, 2] + np.sqrt(np.maximum(reach**2 - across, 0.01))
-    over = hip[:, 2] - allowed
-    # 0 well below, the excess above, a parabola between
-    eased = np.clip(over + _REACH_EASE_M, 0, 2 * _REACH_EASE_M) ** 2 / (4 * _REACH_EASE_M)
-    return np.where(over > _REACH_EASE_M, over, eased)
 
 
 def _knee_forward(

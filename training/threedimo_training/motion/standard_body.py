@@ -62,7 +62,7 @@ BALL_HEIGHT_M = float(REST_JOINTS[JOINT["left_foot"], 2])
 BALL_FORWARD = float(-REST_JOINTS[JOINT["left_foot"], 1]) / HIP_HEIGHT_M
 # What can touch the floor: joint, offset from it at rest (left side), radius. The right side is mirrored.
 _CONTACTS = (
-    *(("ankle", (0.0, 0.05, -0.055), 0.03), ("foot", (0.0, 0.0, BALL_HEIGHT_M * -0.2), BALL_HEIGHT_M * 0.8)),
+    *(("ankle", (0.0, 0.05, -0.05), 0.03), ("foot", (0.0, 0.0, BALL_HEIGHT_M * -0.2), BALL_HEIGHT_M * 0.8)),
     *(
         ("foot", (0.0, -0.055, -0.005), 0.02),
         ("knee", (0.0, -0.01, 0.0), 0.055),
