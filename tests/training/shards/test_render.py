@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import subprocess
@@ -163,6 +164,14 @@ def rendered(tmp_path_factory, stick_people) -> Path:
     folder = tmp_path_factory.mktemp("rendered") / "out"
     finish(start(folder, 10, "draw"))
     return folder
+
+
+def test_settings_of_what_draws_are_kept_too(render, stick_people, tmp_path):
+    render(
+        tmp_path / "out", clips=1, workers=1, draw=functools.partial(stick_people.draw_paused, pause_s=0.0)
+    )
+    with pytest.raises(InvalidRequest, match=r"pause_s=0\.0\) is now .*pause_s=0\.1"):
+        render(tmp_path / "out", clips=1, draw=functools.partial(stick_people.draw_paused, pause_s=0.1))
 
 
 def test_another_way_to_draw_is_refused(rendered, render, stick_people):

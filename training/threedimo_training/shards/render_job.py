@@ -144,10 +144,9 @@ def _finished(output: Path, plan: RenderPlan) -> list[ShardEntry]:
 
 
 def _index_the_rest(output: Path, entries: dict[str, ShardEntry]) -> None:
-    """List what workers still finished while an error or Ctrl-C stopped the run: the folder can be read."""
+    """List all that is finished, also what an error or Ctrl-C kept from the list: the folder can be read."""
     late = [file for file in shard_files(output) if file.name not in entries]
-    if late:
-        write_index(output, [*entries.values(), *map(read_entry, late)])
+    write_index(output, [*entries.values(), *map(read_entry, late)])
 
 
 def _check_space(output: Path, entries: dict[str, ShardEntry], clips: int) -> None:
@@ -171,5 +170,7 @@ def _name_of(draw: Callable[..., object]) -> str:
         bound = [repr(value) for value in draw.args]
         bound += [f"{name}={value!r}" for name, value in sorted(draw.keywords.items())]
         return f"{_name_of(draw.func)}({', '.join(bound)})"
-    named = draw if hasattr(draw, "__qualname__") else type(draw)
-    return f"{named.__module__}.{named.__qualname__}"
+    if not hasattr(draw, "__qualname__"):
+        # the settings that an object carries would escape the comparison with an earlier call
+        raise TypeError(f"samples are drawn by a function or a functools.partial of one, not by {draw!r}")
+    return f"{draw.__module__}.{draw.__qualname__}"

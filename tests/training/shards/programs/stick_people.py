@@ -163,7 +163,14 @@ def draw(seed: int, shard_index: int, sample_index: int, options: RenderOptions)
 
 def draw_slowly(seed: int, shard_index: int, sample_index: int, options: RenderOptions) -> Sample:
     """The same, at the pace of a renderer."""
-    time.sleep(0.15)
+    return draw_paused(seed, shard_index, sample_index, options, pause_s=0.15)
+
+
+def draw_paused(
+    seed: int, shard_index: int, sample_index: int, options: RenderOptions, *, pause_s: float
+) -> Sample:
+    """The same, after a pause."""
+    time.sleep(pause_s)
     return draw(seed, shard_index, sample_index, options)
 
 
