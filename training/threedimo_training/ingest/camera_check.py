@@ -19,11 +19,12 @@ STATIC_SHIFT = 0.002
 """The largest shift of any frame, as a part of the picture's longer side, that counts as still."""
 
 _LONGER_SIDE_PX = 480
-_MAX_CORNERS, _MIN_CORNERS = 300, 12
-_PERSON_MARGIN = 0.15
+_MAX_CORNERS, _MIN_CORNERS = 300, 8
+_PERSON_MARGIN = 0.1
 _TRACK_ERROR_PX, _MODEL_ERROR_PX = 0.7, 1.0
 _MIN_AGREEING = 0.4
-_RENEW_BELOW = 0.4
+# New corners are taken before too few are left, as a part of those begun with and in multiples of the least.
+_RENEW_PART, _RENEW_TIMES = 0.5, 3
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,9 @@ class CameraCheck:
         free = _background(grey.shape, [box * scale for box in boxes])
         if self._grey.size and not self._is_lost:
             self._follow(grey, free)
-        if not self._is_lost and len(self._corners) < max(_MIN_CORNERS, _RENEW_BELOW * self._began_with):
+        if not self._is_lost and len(self._corners) < max(
+            _RENEW_TIMES * _MIN_CORNERS, _RENEW_PART * self._began_with
+        ):
             self._begin(grey, free)
         self._grey, self._side_px = grey, float(max(grey.shape))
 

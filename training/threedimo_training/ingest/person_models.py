@@ -32,7 +32,6 @@ _SAME_PERSON, _SAME_SIZE = 0.35, 2.0
 _REGION_MARGIN = 1.25
 # Rows of the network's answer after the landmarks: middle of the hips, and a point on the body's circle.
 _HIPS_ROW, _CIRCLE_ROW = 33, 34
-_VISIBLE = 0.5
 
 
 @dataclass(frozen=True)
@@ -80,21 +79,15 @@ class SeenPerson:
     Attributes:
         landmarks: (33, 2) pixels, in BlazePose's order.
         visibility: (33,) from 0 (hidden, or outside of the picture) to 1.
+        box: (4,) left, top, right, bottom of the whole body, up to the crown of the head, as far as it is in
+            the picture; hidden parts count where they are thought to be.
         region: Where to look for the same person in the next frame.
     """
 
     landmarks: np.ndarray
     visibility: np.ndarray
+    box: np.ndarray
     region: Region
-
-    def box(self) -> np.ndarray:
-        """(4,) left, top, right, bottom of the visible body in pixels, up to the crown of the head."""
-        shoulders = self.landmarks[list(SHOULDERS)].mean(axis=0)
-        crown = self.landmarks[NOSE] + 0.8 * (self.landmarks[NOSE] - shoulders)
-        points = self.landmarks[self.visibility > _VISIBLE]
-        if self.visibility[NOSE] > _VISIBLE or not len(points):
-            points = np.concatenate([points, crown[None]])
-        return np.concatenate([points.min(axis=0), points.max(axis=0)])
 
 
 class PersonModels:
@@ -165,8 +158,10 @@ class PersonModels:
             return None
         visibility = 0.5 + 0.5 * np.tanh(0.5 * rows[:NUM_LANDMARKS, 3])
         height, width = frame.shape[:2]
-        inside = np.all((points >= 0) & (points <= [width, height]), axis=-1)[:NUM_LANDMARKS]
-        return SeenPerson(points[:NUM_LANDMARKS], np.where(inside, visibility, 0.0), own_region)
+        body = points[:NUM_LANDMARKS]
+        inside = np.all((body >= 0) & (body <= [width, height]), axis=-1)
+        visible = np.where(inside, visibility, 0.0)
+        return SeenPerson(body, visible, _box(body, width, height), own_region)
 
 
 class _Network:
@@ -182,6 +177,13 @@ class _Network:
         self._interpreter.set_tensor(self._input, picture[None].astype(np.float32))
         self._interpreter.invoke()
         return [self._interpreter.get_tensor(index)[0] for index in self._outputs]
+
+
+def _box(landmarks: np.ndarray, width: int, height: int) -> np.ndarray:
+    # the crown is as far above the nose as the nose is above the shoulders, nearly
+    crown = landmarks[NOSE] + 0.8 * (landmarks[NOSE] - landmarks[list(SHOULDERS)].mean(axis=0))
+    points = np.clip(np.concatenate([landmarks, crown[None]]), 0, [width, height])
+    return np.concatenate([points.min(axis=0), points.max(axis=0)])
 
 
 @cache

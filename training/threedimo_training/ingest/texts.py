@@ -19,17 +19,22 @@ from threedimo.media import write_png
 from threedimo_training.ingest.camera_check import CameraVerdict
 from threedimo_training.ingest.tracking import ClipLeftOut
 
-STATIC_TEXT = f"The camera {STATIC}."
+_STILL_ENDING = f"camera {STATIC}."
+STATIC_TEXT = f"The {_STILL_ENDING}"
 MAX_TEXT = 1000
 _CAPTIONER_S = 300
 _SHEET_FRAMES, _SHEET_COLUMNS = 8, 4
 
 
-def camera_moves(path: CameraPath | None, verdict: CameraVerdict) -> bool:
-    """Whether the camera of a clip moves: by its path where there is one, else by the check."""
-    if path is not None:
-        return not describe(path).endswith(STATIC_TEXT)
-    return verdict.state == "moving"
+def camera_moves(text: str, path: CameraPath | None, verdict: CameraVerdict) -> bool:
+    """Whether a clip counts as filmed by a moving camera, which a trembling hand alone is not.
+
+    Where the text does not say that the camera remains static, a known path moves; else the check decides,
+    and what it cannot tell counts as moving.
+    """
+    if text.endswith(_STILL_ENDING):
+        return False
+    return path is not None or verdict.state != "static"
 
 
 def text_for(

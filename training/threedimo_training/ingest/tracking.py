@@ -21,6 +21,8 @@ _MIN_PRESENCE, _MIN_HEIGHT = 0.3, 0.35
 # The person of a clip is seen in this part of its frames, with no gap longer than this many seconds.
 _CHOSEN_PRESENCE, _MAX_GAP_S = 0.85, 0.25
 _MIN_OVERLAP = 0.1
+# A body whose box lies this far inside another's is the same body.
+_SAME_BOX = 0.6
 
 
 class ClipLeftOut(Exception):
@@ -44,7 +46,7 @@ class Track:
 
     def boxes(self) -> np.ndarray:
         """(N, 4) boxes in pixels of the frames in which it was seen."""
-        return np.stack([self.seen[index].box() for index in sorted(self.seen)])
+        return np.stack([self.seen[index].box for index in sorted(self.seen)])
 
     def size_px(self) -> float:
         """Median longer side of its box: its height, unless it lies down."""
@@ -88,7 +90,7 @@ class PeopleTracker:
             person = self._models.look(frame, region)
             if person is None or _is_among(person, here):
                 continue
-            again = next((track for track in lost if _overlap(track.last.box(), person.box()) > 0), None)
+            again = next((track for track in lost if _shared(track.last.box, person.box)[0] > 0), None)
             if again is None:
                 again = Track()
                 self.tracks.append(again)
@@ -162,7 +164,7 @@ def _check_alone(tracks: list[Track], file: str, start: int, fps: float) -> None
 
 
 def _inside(tracks: list[Track], box: Box) -> Track:
-    share = {id(track): _overlap(np.median(track.boxes(), axis=0), np.array(box)) for track in tracks}
+    share = {id(track): _shared(np.median(track.boxes(), axis=0), np.array(box))[0] for track in tracks}
     best = max(tracks, key=lambda track: share[id(track)])
     if share[id(best)] < _MIN_OVERLAP:
         raise ClipLeftOut("nobody is seen inside the box", nobody=True)
@@ -170,12 +172,16 @@ def _inside(tracks: list[Track], box: Box) -> Track:
 
 
 def _is_among(person: SeenPerson, others: list[SeenPerson]) -> bool:
-    return any(person.region.is_near(other.region) for other in others)
+    """Whether somebody is one of these; guesses at a body differ in size where its legs are not seen."""
+    return any(
+        person.region.is_near(other.region) or _shared(person.box, other.box)[1] > _SAME_BOX
+        for other in others
+    )
 
 
-def _overlap(first: np.ndarray, second: np.ndarray) -> float:
-    """Shared area of two boxes as a part of the area that either covers."""
+def _shared(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
+    """Shared area of two boxes, as a part of what either covers and as a part of the smaller."""
     low, high = np.maximum(first[:2], second[:2]), np.minimum(first[2:], second[2:])
     shared = float(np.prod(np.maximum(high - low, 0)))
-    areas = float(np.prod(first[2:] - first[:2]) + np.prod(second[2:] - second[:2]))
-    return shared / max(areas - shared, 1e-9)
+    areas = float(np.prod(first[2:] - first[:2])), float(np.prod(second[2:] - second[:2]))
+    return shared / max(sum(areas) - shared, 1e-9), shared / max(min(areas), 1e-9)

@@ -79,7 +79,7 @@ def take_view(
     path = None if path is None else crop.through(path, options.size)
     text = text_for(frames, path=path, caption=view.caption, captioner=options.captioner, verdict=verdict)
     clip = FilmedClip(frames=frames, person_id=person_id, text=text, path=path, hand_boxes=boxes)
-    return TakenView(clip, hands, camera_moves(path, verdict))
+    return TakenView(clip, hands, camera_moves(text, path, verdict))
 
 
 def _watch(
@@ -87,7 +87,7 @@ def _watch(
 ) -> tuple[list[Track], CameraVerdict]:
     tracker, check = PeopleTracker(models), CameraCheck()
     for frame in view.video.frames(start, start + options.num_frames):
-        check.add(frame, [person.box() for person in tracker.add(frame)])
+        check.add(frame, [person.box for person in tracker.add(frame)])
     return tracker.tracks, check.verdict()
 
 
