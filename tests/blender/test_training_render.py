@@ -315,3 +315,12 @@ def test_a_file_that_blender_cannot_open(tmp_path):
     ]
     assert problem["problem"] == "Blender cannot open the file"
     assert "Blender" in problem["given"]
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs a file system without any room")
+def test_a_full_disk_is_told_apart(inside):
+    studio = inside("inside_film").Studio()
+    studio.choose_engine("workbench")
+    studio.put_camera(camera_before((0.0, 0.0, 1.0), 4.0, 0.0), lens(16.0, 16.0, (8.0, 8.0)), 16, 16)
+    with pytest.raises(OSError, match="the disk is full"):
+        studio.shoot(Path("/proc/picture.png"))

@@ -64,7 +64,7 @@ def open_file(blend: str) -> None:
     except RuntimeError as error:
         raise SceneProblem(
             "Blender cannot open the file",
-            given=f"{str(error).strip()} Blender {bpy.app.version_string}",
+            given=f"Blender {bpy.app.version_string} says: {str(error).strip()}",
             remedy="save it again with this version of Blender, or name a Blender as new as the file",
         ) from error
 

@@ -50,6 +50,7 @@ class Studio:
             if item.type in GEOMETRY and item.hide_render:
                 item.hide_viewport = True
         self._plain_output()
+        self._plain_shading()
         if self.scene.world is None:
             self.scene.world = bpy.data.worlds.new("3DiMo world")
             self.scene.world.color = (0.6, 0.65, 0.7)
@@ -80,6 +81,15 @@ class Studio:
         view.view_transform, view.look = "Standard", "None"
         view.exposure, view.gamma, view.use_curve_mapping = 0.0, 1.0, False
 
+    def _plain_shading(self) -> None:
+        """How Workbench shades; silhouettes are its work under every engine."""
+        shading = self.scene.display.shading
+        shading.light, shading.color_type = "STUDIO", "TEXTURE"
+        shading.show_cavity = shading.show_xray = shading.show_object_outline = False
+        # On a machine without a GPU they take several times as long as everything else together.
+        shading.show_shadows = False
+        self.scene.display.render_aa = "8"
+
     def choose_engine(self, engine: str) -> None:
         """Render by one of `ENGINES`."""
         for name in ENGINES[engine]:
@@ -93,12 +103,6 @@ class Studio:
         if engine == "cycles":
             self.scene.cycles.samples = CYCLES_SAMPLES
             self.scene.cycles.seed = 0
-        if engine == "workbench":
-            shading = self.scene.display.shading
-            shading.light, shading.color_type = "STUDIO", "TEXTURE"
-            shading.show_shadows, shading.shadow_intensity = True, 0.4
-            shading.show_cavity = shading.show_xray = shading.show_object_outline = False
-            self.scene.display.render_aa = "8"
 
     def _add_sun(self) -> None:
         sun = bpy.data.objects.new("3DiMo sun", bpy.data.lights.new("3DiMo sun", "SUN"))
@@ -128,7 +132,7 @@ class Studio:
         mesh.polygons.foreach_set("material_index", paints.astype(np.int32))
         walls = bpy.data.objects.new("3DiMo room", mesh)
         # Walls that cast shadows would leave little light inside.
-        walls.display.show_shadows = walls.visible_shadow = False
+        walls.visible_shadow = False
         self.scene.collection.objects.link(walls)
         self._room = walls
 
@@ -189,19 +193,23 @@ class Studio:
         scene, shading = self.scene, self.scene.display.shading
         things = [item for item in bpy.context.view_layer.objects if item.type in GEOMETRY]
         kept = [(item, tuple(item.color)) for item in things]
-        looks = scene.render.engine, shading.light, shading.color_type, shading.show_shadows
-        smoothing, sky, nodes = scene.display.render_aa, tuple(scene.world.color), shading.background_type
+        looks = scene.render.engine, shading.light, shading.color_type
+        smoothing, sky, background = (
+            scene.display.render_aa,
+            tuple(scene.world.color),
+            shading.background_type,
+        )
         try:
             scene.render.engine = "BLENDER_WORKBENCH"
-            shading.light, shading.color_type, shading.show_shadows = "FLAT", "OBJECT", False
+            shading.light, shading.color_type = "FLAT", "OBJECT"
             scene.display.render_aa, scene.world.color = "OFF", (0.0, 0.0, 0.0)
             shading.background_type = "WORLD"
             for item in things:
                 item.color = (1.0, 1.0, 1.0, 1.0) if item in person else (0.0, 0.0, 0.0, 1.0)
             yield
         finally:
-            scene.render.engine, shading.light, shading.color_type, shading.show_shadows = looks
-            scene.display.render_aa, scene.world.color, shading.background_type = smoothing, sky, nodes
+            scene.render.engine, shading.light, shading.color_type = looks
+            scene.display.render_aa, scene.world.color, shading.background_type = smoothing, sky, background
             for item, colour in kept:
                 item.color = colour
 
