@@ -72,6 +72,7 @@ def test_the_json_holds_every_metric_of_every_split_and_control(document):
                 check_figure(run[metric], 2)
     for metric in ("pose_error_deg", "camera_error_deg"):
         check_figure(document["probe"][metric], 6)
+    assert 0 <= document["probe"]["stranger_identity_agreement"]["mean"] < 0.7
     assert document["seconds_per_clip"] > 0
     assert document["clips"] == 2
     assert document["model"]["id"] == "tiny"

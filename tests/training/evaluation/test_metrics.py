@@ -101,7 +101,7 @@ def lightness(value: int) -> float:
 def test_colour_difference_is_measured_in_cielab():
     parts = np.ones((1, 32, 32), np.uint8)
     first, second = (part_colours(grey(value, num_frames=1), parts) for value in (119, 145))
-    expected = 1 - (lightness(145) - lightness(119)) / 40
+    expected = 1 - (lightness(145) - lightness(119)) / 24
     assert identity_agreement(second, first[0]) == pytest.approx(expected, abs=1e-3)
 
 

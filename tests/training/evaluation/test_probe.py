@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -16,8 +18,9 @@ from threedimo.errors import (
 )
 from threedimo_training.evaluation import probe_training
 from threedimo_training.evaluation.probe import Probe, ProbeNetwork, load_probe
-from threedimo_training.evaluation.probe_frames import FrameBlocks, probe_frames
+from threedimo_training.evaluation.probe_frames import FrameBlocks, probe_frames, shard_samples
 from threedimo_training.evaluation.probe_training import ProbeRecipe, own_errors, spoiled, train_probe
+from threedimo_training.shards.writer import write_shards
 
 TINY = {"widths": (8, 16, 16, 24), "batch_size": 16, "first_blocks": 1, "num_blocks": 2, "rising_steps": 5}
 
@@ -139,8 +142,6 @@ def test_places_of_joints_lie_on_the_person(numbered):
 
 
 def test_footage_without_a_camera_cannot_teach_the_probe(numbered):
-    from dataclasses import replace
-
     with pytest.raises(InvalidRequest, match="rendered"):
         probe_frames(replace(numbered(False)(0).target, path=None))
 
@@ -160,3 +161,20 @@ def test_spoiled_frames_stay_pictures_and_follow_the_generator():
     assert first.abs().max() <= 1
     assert torch.equal(first, second)
     assert not torch.equal(first, third)
+
+
+def test_shards_teach_what_was_written_and_nothing_held_out(tmp_path, numbered):
+    samples = [replace(numbered(index == 1)(index), sample_id=f"stick-{index}") for index in range(3)]
+    write_shards(samples, tmp_path / "shards")
+    source = shard_samples(tmp_path / "shards")
+    assert [source(index).sample_id for index in range(4)] == ["stick-0", "stick-2", "stick-0", "stick-2"]
+    written, read = (probe_frames(sample.target) for sample in (samples[2], source(1)))
+    assert (written.parts == read.parts).all()
+    assert np.abs(written.joints - read.joints).max() < 1e-5
+    assert np.abs(written.frames.astype(int) - read.frames).mean() < 4
+
+
+def test_shards_of_held_out_samples_alone_teach_nothing(tmp_path, numbered):
+    write_shards([numbered(True)(0)], tmp_path)
+    with pytest.raises(InvalidShard, match="for training"):
+        shard_samples(tmp_path)

@@ -34,6 +34,7 @@ class ClipRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         person: Who shall perform it.
         arc_deg: How far the camera truly gets around the person.
         seconds: The model's time for the right inputs.
+        stranger_agreement: Identity agreement of the true frames with another clip's person.
         metrics: By the names of `runs.RUNS`, then of `measure.METRICS`.
     """
 
@@ -46,6 +47,7 @@ class ClipRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     person: str
     arc_deg: float
     seconds: float
+    stranger_agreement: float | None
     metrics: dict[str, Values]
 
 

@@ -6,6 +6,7 @@
         .controls.<control>.<metric>
         .ground_truth.<metric>      the true frames: errors of pose and camera are the probe's own
     probe.<metric>                  the probe's own errors over all splits, and facts of the probe
+    probe.stranger_identity_agreement   of true frames with other people: what chance makes of it
     seconds_per_clip                of the right inputs, a mean
     model, versions, hardware, command, seed, clips, frames
 
@@ -172,6 +173,7 @@ def _record(clip: HeldOutClip, pipeline: MotionTransferPipeline, probe: Probe, f
         person=clip.sample.target.person_id,
         arc_deg=truth.arc_deg,
         seconds=answers.seconds,
+        stranger_agreement=truth.stranger_agreement(clip.other.target),
         metrics={name: truth.measure(frames) for name, frames in answers.frames.items()},
     )
     write_record(folder, record, clip, answers)
@@ -206,4 +208,8 @@ def _figures(records: list[ClipRecord], run: str, metrics: Iterable[str]) -> dic
 
 
 def _probe_figures(records: list[ClipRecord], probe: Probe) -> dict[str, Any]:
-    return {**_figures(records, "ground_truth", _OWN_METRICS), "training": probe.facts}
+    return {
+        **_figures(records, "ground_truth", _OWN_METRICS),
+        "stranger_identity_agreement": asdict(summarise([record.stranger_agreement for record in records])),
+        "training": probe.facts,
+    }

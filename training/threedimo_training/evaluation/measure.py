@@ -30,6 +30,7 @@ from threedimo_training.evaluation.pose_angles import (
     seen_camera_directions,
 )
 from threedimo_training.evaluation.probe import Probe
+from threedimo_training.samples.sample import FilmedClip
 
 METRICS = (
     *("psnr", "person_psnr", "ssim", "silhouette_iou", "pose_error_deg", "camera_error_deg"),
@@ -71,8 +72,8 @@ class ClipTruth:
         self._joints = target.joints_world.astype(np.float64)
         self._directions = camera_directions(path, self._joints)
         self._limbs = limbs_in_picture(picture_places(path, self._joints))
-        parts = body_parts(path, self._joints, target.silhouette)
-        self._reference_colours = part_colours(target.frames[:1], parts[:1])[0]
+        self._parts = body_parts(path, self._joints, target.silhouette)
+        self._reference_colours = part_colours(target.frames[:1], self._parts[:1])[0]
         self.arc_deg = arc_deg(self._directions)
 
     def measure(self, frames: np.ndarray) -> Values:
@@ -93,6 +94,15 @@ class ClipTruth:
             "arc_camera_error_deg": move_error if self.arc_deg >= LEAST_ARC_DEG else None,
             "identity_agreement": identity_agreement(colours, self._reference_colours),
         }
+
+    def stranger_agreement(self, other: FilmedClip) -> float | None:
+        """Identity agreement of the true frames with another clip's person: what chance makes of it."""
+        if other.path is None or other.joints_world is None or other.silhouette is None:
+            return None
+        parts = body_parts(other.path, other.joints_world[:1], other.silhouette[:1])
+        stranger_colours = part_colours(other.frames[:1], parts)[0]
+        colours = part_colours(self._frames[1:], self._parts[1:])
+        return identity_agreement(colours, stranger_colours)
 
     def _pose_error(self, seen_joints: np.ndarray) -> float | None:
         errors = pose_error_deg(seen_joints, self._joints, self._limbs)[1:]

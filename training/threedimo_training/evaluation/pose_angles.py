@@ -69,7 +69,7 @@ def limbs_in_picture(places: np.ndarray) -> np.ndarray:
     Args:
         places: (F, >=24, 2) from `picture_places`.
     """
-    inside = ((places > 0) & (places < 1)).all(axis=-1)
+    inside = np.all((places > 0) & (places < 1), axis=-1)
     starts, ends = zip(*LIMBS, strict=True)
     return inside[:, starts] & inside[:, ends]
 

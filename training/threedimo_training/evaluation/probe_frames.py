@@ -24,6 +24,7 @@ from threedimo_training.shards.reader import ShardFolder
 
 BLOCK_SAMPLES = 32
 FRAMES_PER_CLIP = 8
+_FIELDS = ("driving_frames", "target_frames", "paths", "joints_world", "silhouettes")
 
 SampleSource = Callable[[int], Sample]
 """Gives the sample of a number, the same one every time."""
@@ -55,7 +56,7 @@ def shard_samples(folder: Path) -> SampleSource:
     Raises:
         InvalidShard: The folder is damaged, or holds nothing to train on.
     """
-    shards = ShardFolder(folder)
+    shards = ShardFolder(folder, fields=_FIELDS)
     numbers = [number for number in range(len(shards)) if not shards.facts(number).held_out]
     if not numbers:
         raise InvalidShard("the folder holds no sample for training", given=folder)

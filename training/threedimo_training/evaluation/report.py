@@ -41,10 +41,10 @@ _METRIC_TITLES = {
     "person_psnr": ("Person PSNR, dB", 2, True),
     "ssim": ("SSIM", 3, True),
     "silhouette_iou": ("Silhouette IoU", 3, True),
-    "pose_error_deg": ("Pose error, °", 1, False),
-    "camera_error_deg": ("Camera move error, °", 1, False),
+    "pose_error_deg": ("Pose error, °", 1, False),
+    "camera_error_deg": ("Camera move error, °", 1, False),
     "arc_camera_error_deg": ("… over arcs of 30° and more", 1, False),
-    "camera_view_error_deg": ("Camera view error, °", 1, False),
+    "camera_view_error_deg": ("Camera view error, °", 1, False),
     "identity_agreement": ("Identity agreement", 3, True),
 }
 _PICTURE_TITLES = {
