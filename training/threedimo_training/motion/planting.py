@@ -47,7 +47,11 @@ def place(motion: Motion, person: Person) -> Posed:
     shift[:, :2] = _hold_standing(balls, motion.planted, weights)
     shift[:, 2] = _hold_up(soles, others, clearance, weights)
     corrections = _corrections(balls[..., :2] + shift[:, None, :2], soles + shift[:, 2:], motion.planted)
-    return _bend_legs(person, Posed(posed.rotations, posed.positions + shift[:, None]), corrections)
+    posed = _bend_legs(person, Posed(posed.rotations, posed.positions + shift[:, None]), corrections)
+    # who kneels with one leg too short for the other foot kneels on the floor all the same
+    sunk = np.minimum(person.skinned(posed, person.contact_vertices)[..., 2].min(axis=1), 0.0)
+    posed.positions[..., 2] -= sunk[:, None]
+    return posed
 
 
 def _in_air(lowest: np.ndarray) -> np.ndarray:
