@@ -63,6 +63,7 @@ class ProbeRecipe:
         steps_per_block: After so many steps another block joins.
         num_blocks: At most so many.
         num_steps: After so many steps it is done.
+        source: Names what it learns from.
     """
 
     seed: int = 0
@@ -74,6 +75,7 @@ class ProbeRecipe:
     steps_per_block: int = 60
     num_blocks: int = 96
     num_steps: int = 30_000
+    source: str = "synthetic"
 
     def blocks_at(self, step: int) -> int:
         """How many blocks take part in a step."""
@@ -188,7 +190,7 @@ class _Training:
                 "the folder holds a probe that is trained by another recipe",
                 given=self.file,
                 allowed=facts.get("recipe"),
-                remedy="choose another work folder, or delete the file to begin again",
+                remedy="choose another work folder",
             )
         self.step = step
 
@@ -273,6 +275,7 @@ def _write_probe(file: Path, training: _Training, errors: OwnErrors) -> None:
     facts = {
         "step": str(training.step),
         "seed": str(training.recipe.seed),
+        "source": training.recipe.source,
         "widths": " ".join(map(str, training.recipe.widths)),
         **{name: f"{value:.4f}" for name, value in asdict(errors).items() if name != "frames"},
         "frames": str(errors.frames),
