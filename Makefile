@@ -20,7 +20,7 @@ demo: $(READY) ## Run the main job on the embedded model and write out/demo/.
 
 test: lint test-library test-blender ## Run every test that needs no GPU.
 
-test-library: $(READY)
+test-library: $(READY) .cache/test-media/.ready
 	$(VENV)/bin/python -m pytest
 
 test-blender: $(READY) $(BLENDER_READY) $(EXTENSION) .cache/test-media/.ready

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -10,16 +11,17 @@ import torch
 
 from threedimo.checkpoints import load_pipeline
 from threedimo.errors import EmptyMedia
-from threedimo_training.clip_files import BLOCK_CLIPS, ClipFolder
-from threedimo_training.embedded import export, render_clips, train
+from threedimo_training.cached_clips import CachedClips
+from threedimo_training.embedded import export, train
 from threedimo_training.latent_files import LatentFolder, person_share
 from threedimo_training.recipe import EmbeddedRecipe
 from threedimo_training.trainer import state_file
 
+NUM_CLIPS = 12
 RECIPE = EmbeddedRecipe(
     size=32,
     num_frames=9,
-    num_clips=BLOCK_CLIPS,
+    num_clips=NUM_CLIPS,
     autoencoder_image_steps=2,
     autoencoder_steps=4,
     warm_up_steps=3,
@@ -33,14 +35,23 @@ RECIPE = EmbeddedRecipe(
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory):
+    """A work folder in which a first call has rendered and cached the clips, and nothing else."""
     folder = tmp_path_factory.mktemp("work")
-    render_clips(RECIPE, folder, print)
+    assert train(replace(RECIPE, autoencoder_steps=0, warm_up_steps=0, generator_steps=0), folder, 5, print)
+    for stage in ("autoencoder", "warm_up", "generator"):
+        state_file(folder, stage).unlink()
+    shutil.rmtree(folder / "latents")
     return folder
 
 
-def test_without_clips_the_command_says_what_to_run_first(tmp_path):
-    with pytest.raises(EmptyMedia, match="threedimo-train clips"):
-        train(RECIPE, tmp_path, 1, print)
+def test_without_time_nothing_is_rendered(tmp_path):
+    assert not train(RECIPE, tmp_path, 0, print)
+    assert not any(tmp_path.iterdir())
+
+
+def test_export_before_training_says_what_to_run(tmp_path):
+    with pytest.raises(EmptyMedia, match="threedimo-train embedded"):
+        export(RECIPE, tmp_path, tmp_path / "model", print)
 
 
 def test_trains_in_pieces_exports_and_runs(work, tmp_path):
@@ -57,7 +68,7 @@ def test_trains_in_pieces_exports_and_runs(work, tmp_path):
     for file in (tmp_path / "model").rglob("*.safetensors"):
         assert file.stat().st_size < 16 * 1024**2
     pipeline = load_pipeline(str(tmp_path / "model"), device="cpu")
-    clips = ClipFolder(work / "clips")
+    clips = CachedClips(work / "clips")
     result = pipeline(
         clips.read("target", [0])[0, 0].numpy(), clips.read("driving", [0])[0].numpy(), clips.text(0)
     )
@@ -69,7 +80,7 @@ def test_trains_in_pieces_exports_and_runs(work, tmp_path):
 
 def test_latents_and_person_shares_lie_on_one_grid(work):
     latents = LatentFolder(work / "latents")
-    assert len(latents) == BLOCK_CLIPS
+    assert len(latents) == NUM_CLIPS
     grid = latents.read("latents", [0, 1]).shape
     assert grid == (2, 16, 3, 4, 4)
     share = latents.read("person", [0, 1])
@@ -78,9 +89,9 @@ def test_latents_and_person_shares_lie_on_one_grid(work):
 
 
 def test_person_share_averages_the_frames_of_each_latent_frame():
-    silhouette = torch.zeros(1, 9, 16, 16, dtype=torch.uint8)
-    silhouette[:, 0] = 255
-    silhouette[:, 3:5, :8] = 255
+    silhouette = torch.zeros(1, 9, 16, 16, dtype=torch.bool)
+    silhouette[:, 0] = True
+    silhouette[:, 3:5, :8] = True
     share = person_share(silhouette, torch.Size([3, 2, 2]))
     assert share[0, 0].tolist() == [[1, 1], [1, 1]]
     assert share[0, 1].tolist() == [[0.5, 0.5], [0, 0]]

@@ -13,7 +13,7 @@ def test_six_numbers_are_the_first_two_columns():
 
 
 def test_geometry_ignores_the_root_orientation():
-    head, tokens, rotations = GeometryHead(10, 8), torch.randn(4, 10, 8), _rotations(4, 24)
+    head, tokens, rotations = GeometryHead(10, 8), torch.randn(4, 10, 8), _rotations(4, 54)
     turned = rotations.clone()
     turned[:, 0] = _rotations(4)
     assert torch.equal(head.loss(tokens, rotations), head.loss(tokens, turned))
@@ -22,8 +22,8 @@ def test_geometry_ignores_the_root_orientation():
 
 
 def test_warm_up_heads_learn_a_fixed_pose():
-    heads = WarmUpHeads(num_tokens=2, motion_dim=4, num_joints=24)
-    tokens, rotations, joints = torch.randn(8, 2, 4), _rotations(8, 24), torch.randn(8, 24, 3)
+    heads = WarmUpHeads(num_tokens=2, motion_dim=4)
+    tokens, rotations, joints = torch.randn(8, 2, 4), _rotations(8, 54), torch.randn(8, 24, 3)
     optimizer = torch.optim.Adam(heads.parameters(), 1e-2)
     first = last = None
     for _ in range(60):

@@ -19,8 +19,9 @@ from PIL import Image
 from threedimo.errors import NoSpace, StorageError, UnsupportedSize, UnwritableFolder
 
 _ITU709, _LIMITED_RANGE = 1, 1
-# Nearly transparent to the eye; one thread, so that equal frames give equal bytes on every machine.
-_X264 = {"crf": "14", "preset": "fast", "threads": "1"}
+# Nearly transparent to the eye; one thread and only what x264 computes alike everywhere, so that equal frames
+# give equal bytes.
+_X264 = {"crf": "14", "preset": "fast", "threads": "1", "x264-params": "cpu-independent=1"}
 
 _PNG_LEVEL = 1  # Lossless at every level; higher ones take several times as long for a tenth of the size.
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from threedimo.media import write_png, write_video
-from threedimo_training.clips import sample_clip
+from threedimo_training.renderers.cpu import CpuRenderer
+from threedimo_training.samples.sampler import draw_sample
 
 SIZE_PX, FPS, NUM_FRAMES = 256, 24.0, 49
 
@@ -20,22 +21,25 @@ def write_demo_inputs(folder: Path, seed: int, role: str) -> str:
     Args:
         folder: Where; made if it is missing.
         seed: Which sample.
-        role: One of `threedimo_training.clips.ROLES`.
+        role: One of `threedimo_training.samples.sample.ROLES`.
 
     Returns:
         The text of the camera.
     """
-    clip = sample_clip(
+    sample = draw_sample(
         np.random.default_rng(seed),
+        CpuRenderer(),
+        sample_id="demo",
+        seed=seed,
         size=SIZE_PX,
-        driving_size=SIZE_PX,
         num_frames=NUM_FRAMES,
         fps=FPS,
         role=role,
         held_out=True,
     )
     folder.mkdir(parents=True, exist_ok=True)
-    write_png(folder / "reference.png", clip.target_frames[0])
-    write_video(folder / "driving.mp4", clip.driving_frames, FPS)
-    clip.path.to_json(folder / "camera_path.json")
-    return clip.text
+    write_png(folder / "reference.png", sample.target.frames[0])
+    write_video(folder / "driving.mp4", sample.driving.frames, FPS)
+    assert sample.target.path is not None
+    sample.target.path.to_json(folder / "camera_path.json")
+    return sample.target.text

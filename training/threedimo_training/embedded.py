@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,14 +13,22 @@ import torch
 from threedimo.pipeline import MotionTransferPipeline
 from threedimo.version import VERSION
 from threedimo.wire.messages import ModelInfo
-from threedimo_training.clip_files import BLOCK_CLIPS, ClipFolder, write_block
+from threedimo_training.cached_clips import CachedClips, cache_shards
 from threedimo_training.latent_files import LatentFolder, write_latents
 from threedimo_training.recipe import MAX_TEXT_TOKENS, EmbeddedRecipe, make_scheduler
+from threedimo_training.samples.sample import ROLES
+from threedimo_training.samples.synthetic import draw_synthetic
+from threedimo_training.shards.progress import RenderProgress
+from threedimo_training.shards.reader import ShardFolder
+from threedimo_training.shards.render_job import render_shards
+from threedimo_training.shards.writer import SHARD_SAMPLES
 from threedimo_training.stages import AutoencoderStage, GeneratorStage, WarmUpStage, measure_statistics
 from threedimo_training.trainer import has_fast_bfloat16, run_stage, state_file
 from threedimo_training.training_state import load_state
 
 MAX_FILE = "15MB"
+# Shards rendered between two looks at the clock.
+RENDER_PORTION = 4
 NOTES = (
     "Interim small model, trained briefly on procedural people only. It makes soft {size}x{size} pictures "
     "and keeps the reference person's colours and the room. It does not follow the driving motion yet, and "
@@ -28,22 +37,12 @@ NOTES = (
 )
 
 
-def render_clips(recipe: EmbeddedRecipe, work: Path, report: Callable[[str], None]) -> None:
-    """Render all training clips that are not there yet."""
-    (work / "clips").mkdir(parents=True, exist_ok=True)
-    num_blocks = -(-recipe.num_clips // BLOCK_CLIPS)
-    for index in range(num_blocks):
-        started = time.monotonic()
-        write_block(work / "clips", index, recipe)
-        report(f"clips {index + 1}/{num_blocks} blocks  {time.monotonic() - started:.1f} s")
-
-
 def train(recipe: EmbeddedRecipe, work: Path, minutes: float, report: Callable[[str], None]) -> bool:
     """Go on with the training for at most `minutes`, through whatever stages that reaches.
 
     Args:
         recipe: The same one each time.
-        work: Folder with the rendered clips, which also keeps the state of every stage.
+        work: Folder that keeps shards, cached clips and the state of every stage.
         minutes: Time to spend.
         report: Is told how it goes, line by line.
 
@@ -51,7 +50,9 @@ def train(recipe: EmbeddedRecipe, work: Path, minutes: float, report: Callable[[
         Whether all stages are done.
     """
     deadline = time.monotonic() + 60 * minutes
-    clips = ClipFolder(work / "clips")
+    clips = _clips(recipe, work, deadline)
+    if clips is None:
+        return False
     autoencoder = AutoencoderStage(recipe, clips)
     if not run_stage(autoencoder, work, deadline, report):
         return False
@@ -64,9 +65,34 @@ def train(recipe: EmbeddedRecipe, work: Path, minutes: float, report: Callable[[
     return run_stage(GeneratorStage(recipe, clips, latents, warm_up.encoder), work, deadline, report)
 
 
+def _clips(recipe: EmbeddedRecipe, work: Path, deadline: float) -> CachedClips | None:
+    """Render the shards and cache them; None when time is up before all are there."""
+    shards = work / "shards"
+    portion = RENDER_PORTION * SHARD_SAMPLES
+    with RenderProgress() as progress:
+        for clips in range(portion, recipe.num_clips + portion, portion):
+            if time.monotonic() > deadline:
+                return None
+            render_shards(
+                clips=min(clips, recipe.num_clips),
+                size=recipe.size,
+                num_frames=recipe.num_frames,
+                fps=recipe.fps,
+                seed=recipe.seed,
+                output=shards,
+                workers=os.cpu_count() or 1,
+                roles=ROLES,
+                held_out=False,
+                draw=draw_synthetic,
+                report=progress,
+            )
+    whole = cache_shards(work / "clips", ShardFolder(shards), lambda _: time.monotonic() < deadline)
+    return CachedClips(work / "clips") if whole else None
+
+
 def _latents(
     autoencoder: AutoencoderStage,
-    clips: ClipFolder,
+    clips: CachedClips,
     work: Path,
     deadline: float,
     report: Callable[[str], None],
@@ -93,7 +119,7 @@ def export(recipe: EmbeddedRecipe, work: Path, output: Path, report: Callable[[s
         EmptyMedia: There are no clips to measure the latents on.
         FileNotFoundError: A stage has not begun.
     """
-    clips = ClipFolder(work / "clips")
+    clips = CachedClips(work / "clips")
     autoencoder = AutoencoderStage(recipe, clips)
     load_state(state_file(work, "autoencoder"), autoencoder.modules)
     measure_statistics(autoencoder.autoencoder.eval(), clips)

@@ -13,8 +13,10 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-NUM_BODY_ROTATIONS = 23
-"""Joints of the 24 of SMPL without the root, whose orientation depends on the view."""
+from threedimo_training.motion.skeleton import NUM_BODY_JOINTS, NUM_JOINTS
+
+NUM_ROTATIONS = NUM_JOINTS - 1
+"""SMPL's body joints and MANO's hand joints without the root, whose orientation depends on the view."""
 
 
 def rotation_6d(matrices: Tensor) -> Tensor:
@@ -41,25 +43,25 @@ class PoseHead(nn.Module):
 
 
 class GeometryHead(PoseHead):
-    """Body rotations in 6D form, without the root."""
+    """Rotations of body and hands in 6D form, without the root."""
 
     def __init__(self, num_tokens: int, motion_dim: int):
-        super().__init__(num_tokens, motion_dim, NUM_BODY_ROTATIONS * 6)
+        super().__init__(num_tokens, motion_dim, NUM_ROTATIONS * 6)
 
     def loss(self, motion_tokens: Tensor, rotations: Tensor) -> Tensor:
-        """Mean squared error against local rotation matrices (..., 24, 3, 3), root first."""
-        wanted = rotation_6d(rotations[..., 1:, :, :]).flatten(-2)
+        """Mean squared error against local rotation matrices (..., 54, 3, 3), root first."""
+        wanted = rotation_6d(rotations[..., 1:, :, :].float()).flatten(-2)
         return F.mse_loss(self(motion_tokens), wanted)
 
 
 class WarmUpHeads(nn.Module):
     """The three heads of the encoder warm-up."""
 
-    def __init__(self, num_tokens: int, motion_dim: int, num_joints: int):
+    def __init__(self, num_tokens: int, motion_dim: int):
         super().__init__()
         self.geometry = GeometryHead(num_tokens, motion_dim)
-        self.body_joints = PoseHead(num_tokens, motion_dim, num_joints * 3)
-        self.camera_joints = PoseHead(num_tokens, motion_dim, num_joints * 3)
+        self.body_joints = PoseHead(num_tokens, motion_dim, NUM_BODY_JOINTS * 3)
+        self.camera_joints = PoseHead(num_tokens, motion_dim, NUM_BODY_JOINTS * 3)
 
     def losses(
         self, motion_tokens: Tensor, rotations: Tensor, body_joints: Tensor, camera_joints: Tensor
@@ -68,9 +70,9 @@ class WarmUpHeads(nn.Module):
 
         Args:
             motion_tokens: (batch, K, motion_dim).
-            rotations: (batch, 24, 3, 3) local.
-            body_joints: (batch, joints, 3) metres from the pelvis, in the pelvis's own axes.
-            camera_joints: (batch, joints, 3) metres from the pelvis, in the camera's axes.
+            rotations: (batch, 54, 3, 3) local.
+            body_joints: (batch, 24, 3) metres from the pelvis, in the pelvis's own axes.
+            camera_joints: (batch, 24, 3) metres from the pelvis, in the camera's axes.
 
         Returns:
             `loss`; `body_mm` and `camera_mm`, mean joint errors in millimetres.

@@ -15,20 +15,21 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from threedimo.latents import encode_video
-from threedimo_training.clip_files import BLOCK_CLIPS, ClipFolder, video_tensor
+from threedimo_training.cached_clips import CachedClips, video_tensor
 from threedimo_training.framewise_convolution import framewise_convolutions
 
 ENCODING_BATCH = 8
 
 
-def write_latents(folder: Path, clips: ClipFolder, autoencoder: AutoencoderKLWan, block: int) -> None:
+def write_latents(folder: Path, clips: CachedClips, autoencoder: AutoencoderKLWan, block: int) -> None:
     """Encode the targets of one block of clips, unless that was done."""
-    file = folder / clips.files[block].name.replace("clips", "latents")
+    file = folder / clips.files[block].name.replace("shard", "latents")
     if file.exists():
         return
     latents, person = [], []
-    for first in range(block * BLOCK_CLIPS, (block + 1) * BLOCK_CLIPS, ENCODING_BATCH):
-        indices = list(range(first, first + ENCODING_BATCH))
+    mine = clips.block(block)
+    for first in range(0, len(mine), ENCODING_BATCH):
+        indices = mine[first : first + ENCODING_BATCH]
         with torch.no_grad(), framewise_convolutions():
             latents.append(encode_video(autoencoder, video_tensor(clips.read("target", indices))).half())
         person.append(person_share(clips.read("silhouette", indices), latents[-1].shape[2:]))
@@ -41,10 +42,10 @@ def person_share(silhouette: Tensor, shape: tuple[int, ...]) -> Tensor:
     """Share of each latent place that the person covers, (batch, latent_frames, height, width) in [0, 1].
 
     Args:
-        silhouette: (batch, frames, height, width) uint8, 255 where the person covers the whole pixel.
+        silhouette: (batch, frames, height, width) bool, where the person covers the pixel.
         shape: Latent frames, height and width.
     """
-    covered = silhouette.float() / 255
+    covered = silhouette.float()
     # The first latent frame holds one video frame, each later one four.
     num_frames, height, width = shape
     first = F.adaptive_avg_pool2d(covered[:, :1], (height, width))

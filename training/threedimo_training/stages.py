@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from threedimo.models import MotionEncoder
 from threedimo_training.augment import jitter_colours, warp_perspective
 from threedimo_training.autoencoder import measure_latents, reconstruction_loss
-from threedimo_training.clip_files import ROLES, ClipFolder, video_tensor
+from threedimo_training.cached_clips import CachedClips, video_tensor
 from threedimo_training.flow_matching import (
     FlowBatch,
     flow_loss,
@@ -30,6 +30,7 @@ from threedimo_training.flow_matching import (
 from threedimo_training.framewise_convolution import framewise_convolutions
 from threedimo_training.geometry_head import GeometryHead, WarmUpHeads
 from threedimo_training.latent_files import LatentFolder
+from threedimo_training.place_head import PlaceHead, hidden_states
 from threedimo_training.recipe import (
     MAX_TEXT_TOKENS,
     EmbeddedRecipe,
@@ -41,12 +42,12 @@ from threedimo_training.recipe import (
     make_transformer,
     seeded,
 )
-
-NUM_JOINTS = 24
+from threedimo_training.samples.sample import ROLES
 
 # The paper: geometry weight 0.1 -> 0 over the first 12K of 30K steps; stages of 10K, 15K and 5K steps.
 GEOMETRY_WEIGHT, GEOMETRY_SHARE = 0.1, 12 / 30
 STAGE_1_END, STAGE_2_END = 10 / 30, 25 / 30
+PLACE_WEIGHT = 1.0
 
 TEXT_DROPOUT, MOTION_DROPOUT, HINTS_DROPOUT = 0.1, 0.1, 0.3
 TWO_LEAD_SHARE, CONTINUATION_SHARE = 0.15, 0.15
@@ -84,7 +85,7 @@ class AutoencoderStage(Stage):
 
     name, learning_rate = "autoencoder", 3e-3
 
-    def __init__(self, recipe: EmbeddedRecipe, clips: ClipFolder):
+    def __init__(self, recipe: EmbeddedRecipe, clips: CachedClips):
         seeded(recipe.seed)
         self.recipe, self.clips, self.num_steps = recipe, clips, recipe.autoencoder_steps
         self.autoencoder = make_autoencoder()
@@ -109,11 +110,11 @@ class WarmUpStage(Stage):
 
     name, learning_rate = "warm_up", 6e-4
 
-    def __init__(self, recipe: EmbeddedRecipe, clips: ClipFolder):
+    def __init__(self, recipe: EmbeddedRecipe, clips: CachedClips):
         seeded(recipe.seed + 1)
         self.recipe, self.clips, self.num_steps = recipe, clips, recipe.warm_up_steps
         self.encoder = make_motion_encoder(recipe)
-        self.heads = WarmUpHeads(self.encoder.num_tokens, self.encoder.config["motion_dim"], NUM_JOINTS)
+        self.heads = WarmUpHeads(self.encoder.num_tokens, self.encoder.config["motion_dim"])
         self.modules = {"motion_encoder": self.encoder, "heads": self.heads}
 
     def losses(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
@@ -138,7 +139,7 @@ class GeneratorStage(Stage):
     name, learning_rate = "generator", 7e-4
 
     def __init__(
-        self, recipe: EmbeddedRecipe, clips: ClipFolder, latents: LatentFolder, encoder: MotionEncoder
+        self, recipe: EmbeddedRecipe, clips: CachedClips, latents: LatentFolder, encoder: MotionEncoder
     ):
         seeded(recipe.seed + 2)
         self.recipe, self.clips, self.latents, self.num_steps = recipe, clips, latents, recipe.generator_steps
@@ -158,7 +159,11 @@ class GeneratorStage(Stage):
             f"ema_{name}": copy.deepcopy(module).requires_grad_(False) for name, module in trained.items()
         }
         self._pairs = [(averaged[f"ema_{name}"], module) for name, module in trained.items()]
-        self.modules = {**trained, "geometry": self.geometry, **averaged}
+        config = self.transformer.config
+        self._patch_size = config["patch_size"][1]
+        self._middle = self.transformer.blocks[len(self.transformer.blocks) // 2 - 1]
+        self.places = PlaceHead(config["num_attention_heads"] * config["attention_head_dim"])
+        self.modules = {**trained, "geometry": self.geometry, "places": self.places, **averaged}
         self._by_role = [[i for i in range(len(latents)) if clips.role(i) == role] for role in ROLES]
 
     def losses(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
@@ -175,11 +180,13 @@ class GeneratorStage(Stage):
         dropped_motion = _dropped(motion, MOTION_DROPOUT, generator)
         camera = _dropped(self._camera_tokens(indices, stretch), HINTS_DROPOUT, generator)
         text = self._text(indices, generator)
-        flow = flow_loss(
-            predict_velocity(self.transformer, batch, text, dropped_motion, camera), batch, weight
-        ).mean()
+        with hidden_states(self._middle) as seen:
+            velocity = predict_velocity(self.transformer, batch, text, dropped_motion, camera)
+        flow = flow_loss(velocity, batch, weight).mean()
+        place = self._place_loss(seen[0], indices, stretch, batch)
         geometry_weight = GEOMETRY_WEIGHT * max(0.0, 1 - progress / GEOMETRY_SHARE)
-        found = {"loss": flow + geometry_weight * geometry, "flow": flow, "geometry": geometry}
+        loss = flow + geometry_weight * geometry + PLACE_WEIGHT * place
+        found = {"loss": loss, "flow": flow, "geometry": geometry, "place": place}
         if step % 50 == 0:
             with torch.no_grad():
                 right = flow_loss(
@@ -193,6 +200,15 @@ class GeneratorStage(Stage):
             # Above 0, another clip's motion predicts the target worse: the generator listens.
             found["motion_sensitivity"] = wrong.mean() / right.mean() - 1
         return found
+
+    def _place_loss(self, hidden: Tensor, indices: list[int], stretch: slice, batch: FlowBatch) -> Tensor:
+        # the last video frame of each latent frame
+        frames = slice(4 * stretch.start, 4 * (stretch.stop - 1) + 1, 4)
+        grid = batch.noised.shape[2], *(side // self._patch_size for side in batch.noised.shape[3:])
+        silhouette, joints = (
+            self.clips.read(name, indices, frames) for name in ("silhouette", "target_joints")
+        )
+        return self.places.loss(hidden, grid, batch.num_lead, silhouette, joints)
 
     def after_step(self) -> None:
         """Move the averaged weights towards the trained ones."""
@@ -229,8 +245,7 @@ class GeneratorStage(Stage):
         weight = 1 + PERSON_WEIGHT * person
         noise = torch.randn(latents.shape, generator=generator)
         levels = random_levels(len(indices), generator)
-        patch_size = self.transformer.config["patch_size"][1]
-        return noise_latents(latents, num_lead, patch_size, levels, noise), weight / weight.mean()
+        return noise_latents(latents, num_lead, self._patch_size, levels, noise), weight / weight.mean()
 
     def _motion_tokens(self, indices: list[int], stretch: slice, generator: torch.Generator) -> Tensor:
         frames = _video_frames(stretch)
@@ -257,7 +272,7 @@ def _video_frames(stretch: slice) -> slice:
     return slice(4 * stretch.start, 4 * (stretch.stop - 1) + 1)
 
 
-def _hands(clips: ClipFolder, indices: list[int], frames: slice) -> tuple[Tensor, Tensor]:
+def _hands(clips: CachedClips, indices: list[int], frames: slice) -> tuple[Tensor, Tensor]:
     crops = clips.read("hand_crops", indices, frames)
     return crops.movedim(-1, 3).float() / 127.5 - 1, clips.read("hand_visible", indices, frames).bool()
 
@@ -268,7 +283,7 @@ def _dropped(tokens: Tensor, share: float, generator: torch.Generator) -> Tensor
     return tokens * kept
 
 
-def measure_statistics(autoencoder: AutoencoderKLWan, clips: ClipFolder, count: int = 128) -> None:
+def measure_statistics(autoencoder: AutoencoderKLWan, clips: CachedClips, count: int = 128) -> None:
     """Store the latents' mean and deviation over `count` whole targets in the autoencoder's config."""
     step = max(1, len(clips) // count)
     indices = range(0, len(clips), step)

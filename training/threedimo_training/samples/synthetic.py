@@ -29,7 +29,7 @@ def draw_synthetic(seed: int, shard_index: int, sample_index: int, options: Rend
         size=options.size,
         num_frames=options.num_frames,
         fps=options.fps,
-        role=options.roles[sample_index % len(options.roles)],
+        role=options.roles[(shard_index + sample_index) % len(options.roles)],
         held_out=options.held_out,
     )
 

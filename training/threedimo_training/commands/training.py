@@ -1,0 +1,51 @@
+"""Commands that train. Heavy imports wait until a command runs, so that help is quick."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+DEFAULT_WORK = Path("out/embedded")
+
+
+def add_commands(commands: Any) -> None:
+    """Add `embedded` and `export`."""
+    embedded = commands.add_parser(
+        "embedded", help="train the embedded model from nothing, going on where the last call stopped"
+    )
+    embedded.add_argument(
+        "--minutes", type=float, required=True, metavar="M", help="time to spend in this call"
+    )
+    embedded.set_defaults(run=_embedded)
+    export = commands.add_parser("export", help="write the embedded model as it is now, in 16 bits")
+    export.add_argument(
+        "--output", type=Path, required=True, metavar="FOLDER", help="the pipeline folder to write"
+    )
+    export.set_defaults(run=_export)
+    for command in (embedded, export):
+        command.add_argument(
+            "--work", type=Path, default=DEFAULT_WORK, metavar="FOLDER", help="default: %(default)s"
+        )
+
+
+def report(line: str) -> None:
+    """Show a line at once, also through a pipe."""
+    print(line, flush=True)
+
+
+def _embedded(options: argparse.Namespace) -> int:
+    from threedimo_training.embedded import train
+    from threedimo_training.recipe import EmbeddedRecipe
+
+    done = train(EmbeddedRecipe(), options.work, options.minutes, report)
+    report("all stages are done" if done else "time is up; the same command goes on from here")
+    return 0
+
+
+def _export(options: argparse.Namespace) -> int:
+    from threedimo_training.embedded import export
+    from threedimo_training.recipe import EmbeddedRecipe
+
+    export(EmbeddedRecipe(), options.work, options.output, report)
+    return 0
