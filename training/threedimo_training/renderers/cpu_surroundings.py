@@ -13,7 +13,15 @@ import numpy as np
 from numpy import float32 as f32
 
 from threedimo_training.renderers.compiled import kernel
-from threedimo_training.renderers.picture import CONTACT_STRENGTH, HAZE_LIMIT, HAZE_M, SAMPLES, SHADOW_CELLS
+from threedimo_training.renderers.picture import (
+    COARSE_DETAIL,
+    CONTACT_STRENGTH,
+    FINE_DETAIL,
+    HAZE_LIMIT,
+    HAZE_M,
+    SAMPLES,
+    SHADOW_CELLS,
+)
 from threedimo_training.renderers.scene import (
     BOARDS,
     BRICKS,
@@ -36,6 +44,7 @@ _HALF, _ONE, _ZERO = f32(0.5), f32(1.0), f32(0.0)
 _SHARE = f32(1 / SAMPLES**2)
 _LAST = NOISE_CELLS - 1
 _LEAST = f32(1e-9)
+_FINE, _COARSE = f32(FINE_DETAIL), f32(COARSE_DETAIL)
 _CONTACT_STRENGTH, _HAZE_M, _HAZE_LIMIT = f32(CONTACT_STRENGTH), f32(HAZE_M), f32(HAZE_LIMIT)
 
 
@@ -101,7 +110,7 @@ def _floor_pattern(kind, u, v):
         reach = du * du + dv * dv
         return (_ONE if reach < f32(0.12) else _ZERO), reach >= f32(0.12) and reach < f32(0.16)
     if kind == CARPET:
-        ring = f32(0.4) * max(abs(u), abs(v))
+        ring = f32(0.4) * max(abs(u), abs(v)) + _HALF
         pile = f32(0.55) * _noise(f32(3) * u, f32(3) * v) + f32(0.45) * _noise(f32(14) * u, f32(14) * v)
         return pile, _fraction(ring) < f32(0.1)
     if kind == GRASS:
@@ -233,8 +242,9 @@ def _wall_pattern(kind, u, v, z, height):
 @kernel
 def _shade_wall(side, along, z, footprint, half, scene):
     size = scene.wall_size_m
-    share = _wall_pattern(scene.wall_kinds[side], along / size, z / size, z, scene.wall_height_m)
-    blur = footprint / (f32(0.3) * size)
+    kind = scene.wall_kinds[side]
+    share = _wall_pattern(kind, along / size, z / size, z, scene.wall_height_m)
+    blur = footprint / ((_FINE if kind in (BRICKS, BOARDS) else _COARSE) * size)
     tone = _mix(
         _colour(scene.wall_colours, side), _colour(scene.mark_colours, side), share / (_ONE + blur * blur)
     )

@@ -29,3 +29,7 @@ STRIPE_WIDTH = 0.4
 # Outdoors, things fade into the sky's colour over this distance, at most to this share.
 HAZE_M = 110.0
 HAZE_LIMIT = 0.5
+
+# Samples of this share of a pattern fade a wall by half: details of bricks and boards are finer than others.
+FINE_DETAIL = 0.08
+COARSE_DETAIL = 0.3

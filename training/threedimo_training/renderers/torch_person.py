@@ -9,16 +9,8 @@ from torch import Tensor
 
 from threedimo_training.people.person import CHECKS, DOTS, LOGO, RINGS, STRIPES
 from threedimo_training.renderers.picture import DOT_RADIUS2, LOGO_RADIUS2, OUTLINE, STRIPE_WIDTH, WRAP
-from threedimo_training.renderers.torch_raster import edge_functions, transform
-
-
-class Lights(NamedTuple):
-    """Light of each of S shots, (S, 3) and (S,); see `Scene`."""
-
-    lamp: Tensor
-    lamp_light: Tensor
-    sky_light: Tensor
-    bounce_light: Tensor
+from threedimo_training.renderers.torch_raster import edge_functions
+from threedimo_training.renderers.torch_surroundings import Places
 
 
 class Paint(NamedTuple):
@@ -52,7 +44,7 @@ class Hits(NamedTuple):
         screen: (N, 3, 3) corners of the face, see `torch_raster.Posed`.
         turned: (N, 3, 3) normals at the corners.
         surface: (N, 3, 7) at the corners: rest position, tint, along.
-        rays: (N, 3, 3), see `geometry.ray_matrices`.
+        ray: (N, 3) the direction that reaches a depth of 1 m.
     """
 
     shot: Tensor
@@ -62,31 +54,30 @@ class Hits(NamedTuple):
     screen: Tensor
     turned: Tensor
     surface: Tensor
-    rays: Tensor
+    ray: Tensor
 
 
-def shade_person(hits: Hits, paint: Paint, lights: Lights) -> Tensor:
+def shade_person(hits: Hits, paint: Paint, places: Places) -> Tensor:
     """(N, 3) colours, at most 1."""
     edges = torch.stack(edge_functions(hits.screen, hits.x, hits.y), dim=-1)
     total = edges.sum(-1, keepdim=True)
     shares = (edges / total)[..., None]
     normal = (shares * hits.turned).sum(1)
     normal = torch.where(total > 0, -normal, normal)
-    ray = transform(hits.rays, torch.stack([hits.x, hits.y, torch.ones_like(hits.x)], dim=-1))
     surface = (shares * hits.surface).sum(1)
     colour = _painted(hits, paint, surface[:, :3], surface[:, 6]) * surface[:, 3:6]
-    return (colour * _light(normal, ray, hits.shot, lights)).clamp(max=1.0)
+    return (colour * _light(normal, hits.ray, hits.shot, places)).clamp(max=1.0)
 
 
-def _light(normal: Tensor, ray: Tensor, shot: Tensor, lights: Lights) -> Tensor:
+def _light(normal: Tensor, ray: Tensor, shot: Tensor, places: Places) -> Tensor:
     """(N, 3) RGB of the light on surfaces, outline included."""
     normal = normal * ((normal * normal).sum(-1, keepdim=True) + 1e-12).rsqrt()
     facing = -(normal * ray).sum(-1, keepdim=True) * (ray * ray).sum(-1, keepdim=True).rsqrt()
     outline = 1 - OUTLINE * (1 - facing.clamp(0.0, 1.0)) ** 2
-    lamp = (normal * lights.lamp[shot]).sum(-1, keepdim=True)
-    lamp = lights.lamp_light[shot, None] * (lamp + WRAP).clamp(min=0.0) / (1 + WRAP)
-    low = lights.bounce_light[shot]
-    return outline * (lamp + low + (lights.sky_light[shot] - low) * (0.5 + 0.5 * normal[:, 2:]))
+    lamp = (normal * places.lamp[shot]).sum(-1, keepdim=True)
+    lamp = places.lamp_light[shot, None] * (lamp + WRAP).clamp(min=0.0) / (1 + WRAP)
+    low = places.bounce_light[shot]
+    return outline * (lamp + low + (places.sky_light[shot] - low) * (0.5 + 0.5 * normal[:, 2:]))
 
 
 def _painted(hits: Hits, paint: Paint, rest: Tensor, along: Tensor) -> Tensor:

@@ -15,14 +15,22 @@ from threedimo_training.renderers.geometry import bone_matrices, pattern_places,
 from threedimo_training.renderers.picture import SAMPLES
 from threedimo_training.renderers.renderer import Rendered, Shot, check_size
 from threedimo_training.renderers.scene import Scene
-from threedimo_training.renderers.torch_person import Hits, Lights, Paint, shade_person
-from threedimo_training.renderers.torch_raster import NOTHING, Shadow, cast_shadow, draw, face_of, skin
-from threedimo_training.renderers.torch_surroundings import Colours, noise_table, palette, shade_surroundings
+from threedimo_training.renderers.torch_person import Hits, Paint, shade_person
+from threedimo_training.renderers.torch_raster import NOTHING, cast_shadow, draw, face_of, skin, transform
+from threedimo_training.renderers.torch_surroundings import (
+    Looks,
+    block_corners,
+    places_of,
+    shade_surroundings,
+)
 
-# Measured on the CPU with 9,000 faces: what a frame needs at its peak, rounded up.
-_BYTES_PER_SAMPLE = 260
-_BYTES_PER_FACE = 700
-_BYTES_PER_TEST = 160
+# Rays that are level in an axis would divide by zero.
+_LEAST = 1e-9
+# What a frame needs at its peak for each sample and each face: measured with 64 to 256 pixels and 9,000 to
+# 12,000 faces, rounded up. What a pair of a face and a sample needs follows from `torch_raster._test`.
+_BYTES_PER_SAMPLE = 280
+_BYTES_PER_FACE = 320
+_BYTES_PER_TEST = 200
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,11 +128,11 @@ class _Cast:
         self.rays = self._joined([ray_matrices(s.world_from_camera, s.intrinsics) for s in shots])
         self.eyes = self._joined([s.world_from_camera[:, :3, 3] for s in shots])
         self.paint = self._paint(people)
-        self.palettes = self._moved(np.stack([palette(scene) for scene in self.scenes]))
-        self.noise = noise_table(device)
-        self.lights = Lights(
-            *(self._moved(np.array([getattr(s, name) for s in self.scenes])) for name in Lights._fields)
-        )
+        self.places = places_of(self.scenes, device)
+        self.block_corners, block_faces = block_corners(self.places.blocks)
+        # all that is drawn: the person's faces, then those of the blocks, whose corners follow the vertices
+        block_faces = (block_faces + self.vertices.shape[1]).expand(len(shots), -1, -1)
+        self.drawn_faces = torch.cat([self.faces, block_faces], dim=1)
 
     def chunks(self, at_once: int) -> Iterator[list[tuple[int, int, int]]]:
         """Groups of up to so many frames, as (shot, first frame, end) with frames counted over all shots."""
@@ -178,58 +186,78 @@ def _render_chunk(
     frames = slice(chunk[0][1], chunk[-1][2])
     counts = torch.tensor([end - first for _, first, end in chunk])
     shot = torch.repeat_interleave(torch.tensor([s for s, _, _ in chunk]), counts).to(cast.device)
+    projection = cast.projections[frames, None]
     posed = skin(
         cast.bone_matrices[frames], cast.vertices[shot], cast.normals[shot], cast.bones[shot],
-        cast.weights[shot], cast.projections[frames],
+        cast.weights[shot], projection[:, 0],
     )  # fmt: skip
-    faces = cast.faces[shot]
-    nearest = draw(posed.screen, faces, rows, columns, pieces_of)
-    shadow = cast_shadow(posed.world, faces, cast.present[shot], cast.lights.lamp[shot])
-    picture = _surroundings(cast, chunk, shadow, rows, columns)
-    covered = nearest != NOTHING
-    frame, sample = covered.nonzero(as_tuple=True)
-    face = face_of(nearest[frame, sample])
-    corner = faces[frame, face]
+    screen = torch.cat([posed.screen, transform(projection, cast.block_corners[shot])], dim=1)
+    nearest = draw(screen, cast.drawn_faces[shot], rows, columns, pieces_of).reshape(-1)
+    shadow = cast_shadow(posed.world, cast.faces[shot], cast.present[shot], cast.places.lamp[shot])
+    face = face_of(nearest)
+    num_faces = cast.faces.shape[1]
+    covered = face < num_faces
+    picture = torch.empty((len(face), 3), dtype=torch.float32, device=cast.device)
+
+    at = covered.nonzero()[:, 0]
+    view = _View(at, frames, shot, rows, columns, cast)
+    corner, face_at = cast.faces[view.shot, face[at]], view.frame[:, None]
     hits = Hits(
-        shot=shot[frame],
-        material=cast.materials[shot[frame], face],
-        x=(sample % columns).to(torch.float32) + 0.5,
-        y=(sample // columns).to(torch.float32) + 0.5,
-        screen=posed.screen[frame[:, None], corner],
-        turned=posed.turned[frame[:, None], corner],
-        surface=cast.surface[shot[frame][:, None], corner],
-        rays=cast.rays[frames][frame],
+        shot=view.shot,
+        material=cast.materials[view.shot, face[at]],
+        x=view.x,
+        y=view.y,
+        screen=posed.screen[face_at, corner],
+        turned=posed.turned[face_at, corner],
+        surface=cast.surface[view.shot[:, None], corner],
+        ray=view.ray,
     )
-    picture[frame, sample] = shade_person(hits, cast.paint, cast.lights)
-    hand = cast.hands[shot[frame], face]
-    hand_samples = torch.zeros(len(shot) * 3, dtype=torch.int64, device=cast.device)
-    hand_samples.scatter_add_(0, frame * 3 + hand + 1, torch.ones_like(frame))  # -1: no hand
-    hand_cover = hand_samples.reshape(-1, 3)[:, 1:].to(torch.float32) / (rows * columns)
+    picture[at] = shade_person(hits, cast.paint, cast.places)
+    hand_cover = _hand_cover(view.frame, cast.hands[view.shot, face[at]], len(shot)) / (rows * columns)
+
+    at = (~covered).nonzero()[:, 0]
+    view = _View(at, frames, shot, rows, columns, cast)
+    looks = Looks(
+        frame=view.frame,
+        shot=view.shot,
+        eye=cast.eyes[frames][view.frame],
+        ray=torch.where(view.ray.abs() > _LEAST, view.ray, _LEAST),
+        spread=view.matrix[:, :, 0].square().sum(-1).sqrt(),
+        block_side=torch.where(nearest[at] == NOTHING, -1, (face[at] - num_faces) // 2),
+    )
+    scenes = [cast.scenes[number] for number, _, _ in chunk]
+    picture[at] = shade_surroundings(looks, cast.places, scenes, shadow)
     return (*_resolved(picture, covered, rows, columns), hand_cover)
 
 
-def _surroundings(
-    cast: _Cast, chunk: list[tuple[int, int, int]], shadow: Shadow, rows: int, columns: int
-) -> Tensor:
-    begin = chunk[0][1]
-    parts = [
-        shade_surroundings(
-            cast.scenes[shot],
-            Colours(cast.palettes[shot], cast.noise),
-            cast.eyes[first:end],
-            cast.rays[first:end],
-            Shadow(*(part[first - begin : end - begin] for part in shadow)),
-            rows,
-            columns,
+class _View:
+    """Where samples lie, numbered over all frames of a chunk, and their rays."""
+
+    def __init__(self, at: Tensor, frames: slice, shot: Tensor, rows: int, columns: int, cast: _Cast):
+        self.frame = at // (rows * columns)
+        self.shot = shot[self.frame]
+        inner = at - self.frame * (rows * columns)
+        row = inner // columns
+        self.x = (inner - row * columns).to(torch.float32) + 0.5
+        self.y = row.to(torch.float32) + 0.5
+        self.matrix = cast.rays[frames][self.frame]
+        self.ray = (
+            self.matrix[..., 0] * self.x[:, None]
+            + self.matrix[..., 1] * self.y[:, None]
+            + self.matrix[..., 2]
         )
-        for shot, first, end in chunk
-    ]
-    return torch.cat(parts)
+
+
+def _hand_cover(frame: Tensor, hand: Tensor, num_frames: int) -> Tensor:
+    """(F, 2) samples of each hand, from the frame and the hand (-1: none) of each of the person's samples."""
+    samples = torch.zeros(num_frames * 3, dtype=torch.int64, device=frame.device)
+    samples.scatter_add_(0, frame * 3 + hand + 1, torch.ones_like(frame))
+    return samples.reshape(-1, 3)[:, 1:].to(torch.float32)
 
 
 def _resolved(picture: Tensor, covered: Tensor, rows: int, columns: int) -> tuple[Tensor, Tensor]:
-    """Frames (F, H, W, 3) uint8 and silhouettes (F, H, W) from samples (F, rows x columns, 3)."""
-    shape = (rows // SAMPLES, SAMPLES, columns // SAMPLES, SAMPLES)
-    mean = picture.unflatten(1, shape).mean(dim=(2, 4))
-    share = covered.unflatten(1, shape).to(torch.int32).sum(dim=(2, 4))
+    """Frames (F, H, W, 3) uint8 and silhouettes (F, H, W) from samples (F x rows x columns, 3)."""
+    shape = (-1, rows // SAMPLES, SAMPLES, columns // SAMPLES, SAMPLES)
+    mean = picture.reshape(*shape, 3).mean(dim=(2, 4))
+    share = covered.reshape(shape).to(torch.int32).sum(dim=(2, 4))
     return (mean * 255 + 0.5).to(torch.uint8), 2 * share >= SAMPLES**2

@@ -1,369 +1,322 @@
-"""In tensors: what rays that miss the person see; `cpu_surroundings` says the same in loops, same names.
+"""In tensors: what rays that miss the person see; `cpu_surroundings` says the same in loops.
 
-One shot at a time: its kinds of patterns are known before any kernel runs, so only those are computed.
-All tensors are (F, N): frames and samples of a frame.
+Samples of all places of a batch are one list, which is sorted out by what it meets: floor, wall, block,
+hills, sky. Each surface is computed for its own samples only, all places at once: neither the number of
+kernels nor the memory they move grows with what is not seen.
 """
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from threedimo_training.renderers.picture import CONTACT_STRENGTH, HAZE_LIMIT, HAZE_M, SHADOW_CELLS
-from threedimo_training.renderers.scene import (
-    BOARDS,
-    BRICKS,
-    CARPET,
-    DADO,
-    DISCS,
-    GRASS,
-    NOISE,
-    NOISE_CELLS,
-    NUM_BLOCKS,
-    PANELS,
-    PANES,
-    PLANKS,
-    SHELVES,
-    SLATS,
-    TILES,
-    WINDOWS,
-    Scene,
+from threedimo_training.renderers.picture import (
+    COARSE_DETAIL,
+    CONTACT_STRENGTH,
+    FINE_DETAIL,
+    HAZE_LIMIT,
+    HAZE_M,
+    SHADOW_CELLS,
 )
+from threedimo_training.renderers.scene import BOARDS, BRICKS, HILLS, NOISE, NOISE_CELLS, Scene
+from threedimo_training.renderers.torch_patterns import FLOORS, WALLS, block_pattern, smooth
 from threedimo_training.renderers.torch_raster import Shadow
 
-_LAST = NOISE_CELLS - 1
 _LEAST = 1e-9
 
 
-class Rays(NamedTuple):
-    """Eyes (F, 1) each in x, y, z, directions (F, N) each, and a sample's slope (F, 1)."""
+class Places(NamedTuple):
+    """Numbers of S places, (S, ...) each, named as in `Scene`; then some that follow from them.
 
-    ex: Tensor
-    ey: Tensor
-    ez: Tensor
-    dx: Tensor
-    dy: Tensor
-    dz: Tensor
-    spread: Tensor
+    Attributes:
+        half_m: (S,) half the distance between walls.
+        blocks: (S, NUM_BLOCKS, 13), see `Scene.block_table`.
+        noise: `scene.NOISE`, flat.
+    """
 
-
-def palette(scene: Scene) -> np.ndarray:
-    """(27, 3) float32, all colours of a place: one upload for many places instead of many for each."""
-    own, marks = zip(*(block.colours for block in scene.blocks), strict=True)
-    parts = (
-        scene.floor_colours, scene.wall_colours, scene.mark_colours, scene.picture_colours, scene.sky_colours,
-        own, marks,
-    )  # fmt: skip
-    return np.concatenate([np.array(part, np.float32) for part in parts])
-
-
-def noise_table(device: torch.device) -> Tensor:
-    """`scene.NOISE` on a device, flat."""
-    return torch.from_numpy(NOISE).to(device).reshape(-1)
-
-
-class Colours(NamedTuple):
-    """One place's `palette` on the device, and the noise."""
-
-    palette: Tensor
+    outdoors: Tensor
+    floor_kind: Tensor
+    floor_size_m: Tensor
+    floor_colours: Tensor
+    wall_kinds: Tensor
+    wall_size_m: Tensor
+    wall_height_m: Tensor
+    wall_colours: Tensor
+    mark_colours: Tensor
+    picture_places: Tensor
+    picture_colours: Tensor
+    sky_colours: Tensor
+    clouds: Tensor
+    lamp: Tensor
+    lamp_light: Tensor
+    sky_light: Tensor
+    bounce_light: Tensor
+    side_lights: Tensor
+    half_m: Tensor
+    blocks: Tensor
     noise: Tensor
 
 
-def shade_surroundings(
-    scene: Scene, colours: Colours, eyes: Tensor, rays: Tensor, shadow: Shadow, rows: int, columns: int
-) -> Tensor:
-    """(F, rows x columns, 3) colours, at most 1, of all samples as if nobody were there but a shadow.
+def places_of(scenes: Sequence[Scene], device: torch.device) -> Places:
+    """Places (wide enough) as tensors on a device."""
+    derived = {
+        "half_m": np.array([scene.clear_m + scene.margin_m for scene in scenes]),
+        "blocks": np.stack([scene.block_table() for scene in scenes]),
+        "noise": NOISE.reshape(-1),
+    }
+    columns = [
+        derived[name] if name in derived else np.array([getattr(scene, name) for scene in scenes])
+        for name in Places._fields
+    ]
+    return Places(*(torch.from_numpy(column).to(device) for column in columns))
+
+
+class Looks(NamedTuple):
+    """N samples.
+
+    Attributes:
+        frame: (N,) int64.
+        shot: (N,) int64.
+        eye: (N, 3) metres.
+        ray: (N, 3) the direction that reaches a depth of 1 m; never 0 in any axis.
+        spread: (N,) metres between neighbouring samples at a depth of 1 m.
+        block_side: (N,) int64: five times the number of a block, plus 0 to 4 where it is met from -x, +x,
+            -y, +y or above; -1 where no block is met.
+    """
+
+    frame: Tensor
+    shot: Tensor
+    eye: Tensor
+    ray: Tensor
+    spread: Tensor
+    block_side: Tensor
+
+
+def block_corners(blocks: Tensor) -> tuple[Tensor, Tensor]:
+    """The blocks' sides as triangles: corners (S, 8 blocks, 3), faces (10 blocks, 3) int64.
+
+    Two faces for each side, in the order of `Looks.block_side`.
+    """
+    num_places, num_blocks = blocks.shape[:2]
+    zero = torch.zeros_like(blocks[..., 4])
+    spans = ((blocks[..., 0], blocks[..., 1]), (blocks[..., 2], blocks[..., 3]), (zero, blocks[..., 4]))
+    corners = [
+        torch.stack([spans[0][i], spans[1][j], spans[2][k]], dim=-1)
+        for i in range(2)
+        for j in range(2)
+        for k in range(2)
+    ]
+    sides = [(0, 1, 3, 2), (4, 5, 7, 6), (0, 1, 5, 4), (2, 3, 7, 6), (1, 3, 7, 5)]
+    one = torch.tensor([corner for a, b, c, d in sides for corner in ((a, b, c), (a, c, d))])
+    faces = (one + 8 * torch.arange(num_blocks)[:, None, None]).reshape(-1, 3)
+    return torch.stack(corners, dim=2).reshape(num_places, 8 * num_blocks, 3), faces.to(blocks.device)
+
+
+def shade_surroundings(looks: Looks, places: Places, scenes: Sequence[Scene], shadow: Shadow) -> Tensor:
+    """(N, 3) colours, at most 1.
 
     Args:
-        scene: The place, wide enough.
-        colours: Its colours.
-        eyes: (F, 3) cameras.
-        rays: (F, 3, 3), see `geometry.ray_matrices`.
-        shadow: Of these F frames.
-        rows: Rows of samples.
-        columns: Columns of samples.
+        looks: Samples that miss the person.
+        places: All places of the batch.
+        scenes: Those that these samples may see: tell which kinds of patterns to compute.
+        shadow: Of the frames.
     """
-    paint = _Painter(scene, colours)
-    x = torch.arange(columns, device=eyes.device, dtype=eyes.dtype) + 0.5
-    y = torch.arange(rows, device=eyes.device, dtype=eyes.dtype) + 0.5
-    directions = [
-        (rays[:, i, 0, None, None] * x + rays[:, i, 1, None, None] * y[:, None] + rays[:, i, 2, None, None])
-        for i in range(3)
-    ]
-    # no direction is exactly level: it would divide by zero
-    dx, dy, dz = (torch.where(d.abs() > _LEAST, d, _LEAST).flatten(1) for d in directions)
-    spread = (rays[:, :, 0] ** 2).sum(1, keepdim=True).sqrt()
-    return paint.look(Rays(eyes[:, :1], eyes[:, 1:2], eyes[:, 2:], dx, dy, dz, spread), shadow)
+    picture = torch.empty_like(looks.ray)
+    blocked = looks.block_side >= 0
+    depth, on_floor, through_x = _meet_room(looks, places)
+    height = looks.eye[:, 2] + depth * looks.ray[:, 2]
+    outdoors = places.outdoors[looks.shot] > 0
+    beyond = ~(blocked | on_floor)
+    on_wall = beyond & ~outdoors & (height <= places.wall_height_m[looks.shot])
+    at = blocked.nonzero()[:, 0]
+    picture[at] = _shade_blocks(_taken(looks, at), places)
+    at = (on_floor & ~blocked).nonzero()[:, 0]
+    picture[at] = _shade_floor(_taken(looks, at), places, depth[at], scenes, shadow)
+    at = on_wall.nonzero()[:, 0]
+    picture[at] = _shade_walls(_taken(looks, at), places, depth[at], through_x[at], scenes)
+    at = (beyond & ~on_wall).nonzero()[:, 0]
+    picture[at] = _shade_sky(_taken(looks, at), places)
+    if any(scene.outdoors for scene in scenes):
+        at = (beyond & outdoors).nonzero()[:, 0]
+        picture[at] = _shade_hills(_taken(looks, at), places, depth[at], through_x[at], picture[at])
+    return picture.clamp_(max=1.0)
 
 
-def _fraction(value: Tensor) -> Tensor:
-    return value - value.floor()
+def _taken(looks: Looks, at: Tensor) -> Looks:
+    return Looks(*(part[at] for part in looks))
+
+
+def _meet_room(looks: Looks, places: Places) -> tuple[Tensor, Tensor, Tensor]:
+    """Depth of floor or wall, whether it is the floor, whether the wall is one across x."""
+    half = places.half_m[looks.shot, None]
+    level_eye, level_ray = looks.eye[:, :2], looks.ray[:, :2]
+    across = (torch.where(level_ray > 0, half, -half) - level_eye) / level_ray
+    wall = across.amin(-1)
+    down = -looks.eye[:, 2] / looks.ray[:, 2]
+    on_floor = (looks.ray[:, 2] < 0) & (down < wall)
+    return torch.where(on_floor, down, wall), on_floor, across[:, 0] < across[:, 1]
+
+
+def _met(looks: Looks, depth: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Where the rays are at these depths: x, y, z."""
+    x, y, z = (looks.eye + depth[:, None] * looks.ray).unbind(-1)
+    return x, y, z
+
+
+def _reach(looks: Looks, depth: Tensor) -> Tensor:
+    """A sample's size at these depths, across the ray; over its slant it is that on a surface."""
+    return depth * looks.spread * (looks.ray * looks.ray).sum(-1).sqrt()
+
+
+def _mix(first: Tensor, second: Tensor, share: Tensor) -> Tensor:
+    return first + (second - first) * share[:, None]
+
+
+def _hazy(colour: Tensor, looks: Looks, places: Places, depth: Tensor) -> Tensor:
+    share = (depth / HAZE_M).clamp(max=HAZE_LIMIT) * places.outdoors[looks.shot]
+    return _mix(colour, places.sky_colours[looks.shot, 0], share)
 
 
 def _corner_shade(distance: Tensor) -> Tensor:
     return 1 - 0.28 / (1 + (distance / 0.35) ** 2)
 
 
-def _choose(condition: Tensor, chosen: Tensor, other: Tensor) -> Tensor:
-    """Of two (3, F, N) pictures."""
-    return torch.where(condition[None], chosen, other)
+def _shade_floor(
+    looks: Looks, places: Places, depth: Tensor, scenes: Sequence[Scene], shadow: Shadow
+) -> Tensor:
+    shot = looks.shot
+    x, y, _ = _met(looks, depth)
+    size = places.floor_size_m[shot]
+    u, v, kind = x / size, y / size, places.floor_kind[shot]
+    share, line = torch.empty_like(u), torch.empty_like(u, dtype=torch.bool)
+    for present in {scene.floor_kind for scene in scenes}:
+        at = (kind == present).nonzero()[:, 0]
+        share[at], line[at] = FLOORS[present](places.noise, u[at], v[at])
+    blur = _reach(looks, depth) / looks.ray[:, 2].abs() / (0.45 * size)
+    fade = 1 / (1 + blur * blur)
+    first, second, third = places.floor_colours[shot].unbind(1)
+    tone = _mix(first, second, 0.5 + (share - 0.5) * fade)
+    tone = _mix(tone, third, 0.8 * fade * line)
+    taken, dark = _on_floor(looks.frame, x, y, shadow)
+    light = (1 - (places.lamp_light * places.lamp[:, 2])[shot] * taken) * (1 - CONTACT_STRENGTH * dark)
+    corner = _corner_shade(places.half_m[shot] - torch.maximum(x.abs(), y.abs()))
+    light = light * torch.where(places.outdoors[shot] > 0, 1.0, corner)
+    return _hazy(tone * light[:, None], looks, places, depth)
 
 
-class _Painter:
-    """The colours of one scene as (3, F, N) pictures."""
+def _on_floor(frame: Tensor, x: Tensor, y: Tensor, shadow: Shadow) -> tuple[Tensor, Tensor]:
+    """Both layers' values at places of the floor, 0 outside of the grid."""
+    cell = shadow.cell[frame]
+    corner = shadow.corner[frame]
+    u, v = (x - corner[:, 0]) / cell - 0.5, (y - corner[:, 1]) / cell - 0.5
+    last = SHADOW_CELLS - 1
+    inside = (u >= 0) & (v >= 0) & (u < last) & (v < last)
+    at = inside.nonzero()[:, 0]
+    u, v = u[at, None], v[at, None]
+    i, j = u.long(), v.long()
+    fu, fv = u - i, v - j
+    # the two layers of a frame lie one behind the other
+    layer = 2 * frame[at, None] + torch.arange(2, device=frame.device)
+    start = (layer * SHADOW_CELLS + j) * SHADOW_CELLS + i
+    values = shadow.layers.reshape(-1)
+    low = torch.lerp(values[start], values[start + 1], fu)
+    start = start + SHADOW_CELLS
+    high = torch.lerp(values[start], values[start + 1], fu)
+    full = torch.zeros((len(x), 2), dtype=x.dtype, device=x.device)
+    full[at] = torch.lerp(low, high, fv)
+    return full[:, 0], full[:, 1]
 
-    def __init__(self, scene: Scene, colours: Colours):
-        self.scene = scene
-        self.device = colours.noise.device
-        self.half = float(scene.clear_m + scene.margin_m)
-        self.noise_table = colours.noise
-        counts = (3, 4, 4, 4, 2, NUM_BLOCKS, NUM_BLOCKS)
-        (
-            self.floor_colours, self.wall_colours, self.mark_colours, self.picture_colours, self.sky_colours,
-            self.block_colours, self.block_marks,
-        ) = colours.palette[..., None, None].split(counts)  # fmt: skip
 
-    def mix(self, first: Tensor, second: Tensor, share: Tensor | float) -> Tensor:
-        return first + (second - first) * share
+def _side(looks: Looks, through_x: Tensor) -> Tensor:
+    """Which wall, 0 to 3, the rays meet."""
+    return torch.where(
+        through_x, torch.where(looks.ray[:, 0] > 0, 0, 1), torch.where(looks.ray[:, 1] > 0, 2, 3)
+    )
 
-    def cell(self, u: Tensor, v: Tensor) -> Tensor:
-        i, j = u.floor().long() & _LAST, v.floor().long() & _LAST
-        return self.noise_table[j * NOISE_CELLS + i]
 
-    def noise(self, u: Tensor, v: Tensor | float) -> Tensor:
-        v = v if isinstance(v, Tensor) else torch.full((1, 1), v, device=self.device)
-        iu, iv = u.floor(), v.floor()
-        fu, fv = u - iu, v - iv
-        fu, fv = fu * fu * (3 - 2 * fu), fv * fv * (3 - 2 * fv)
-        i, j = iu.long() & _LAST, (iv.long() & _LAST) * NOISE_CELLS
-        k, n = (i + 1) & _LAST, ((iv.long() + 1) & _LAST) * NOISE_CELLS
-        table = self.noise_table
-        low, high = table[j + i], table[n + i]
-        low = low + (table[j + k] - low) * fu
-        high = high + (table[n + k] - high) * fu
-        return low + (high - low) * fv
+def _shade_walls(
+    looks: Looks, places: Places, depth: Tensor, through_x: Tensor, scenes: Sequence[Scene]
+) -> Tensor:
+    shot, side = looks.shot, _side(looks, through_x)
+    x, y, z = _met(looks, depth)
+    along = torch.where(through_x, y, x)
+    size, kind = places.wall_size_m[shot], places.wall_kinds[shot, side]
+    u, v, up = along / size, z / size, z / places.wall_height_m[shot]
+    share = torch.empty_like(u)
+    for present in {kind for scene in scenes for kind in scene.wall_kinds if kind != HILLS}:
+        at = (kind == present).nonzero()[:, 0]
+        share[at] = WALLS[present](places.noise, u[at], v[at], z[at], up[at])
+    slant = torch.where(through_x, looks.ray[:, 0], looks.ray[:, 1]).abs()
+    detail = torch.where((kind == BRICKS) | (kind == BOARDS), FINE_DETAIL, COARSE_DETAIL)
+    blur = _reach(looks, depth) / slant / (detail * size)
+    tone = _mix(places.wall_colours[shot, side], places.mark_colours[shot, side], share / (1 + blur * blur))
+    middle, half_width, bottom, top = places.picture_places[shot, side].unbind(-1)
+    across = (along - middle).abs()
+    hung = (across < half_width) & (z > bottom) & (z < top)
+    frame = (across > half_width - 0.06) | (z < bottom + 0.06) | (z > top - 0.06)
+    # a picture's frame; elsewhere the skirting board
+    darker = torch.where(hung, torch.where(frame, 0.4, 1.0), torch.where(z < 0.12, 0.55, 1.0))
+    tone = torch.where(hung[:, None], places.picture_colours[shot, side], tone)
+    light = places.side_lights[shot, side ^ 1] * _corner_shade(z)
+    light = light * _corner_shade(places.half_m[shot] - along.abs())
+    return tone * (darker * light)[:, None]
 
-    def look(self, rays: Rays, shadow: Shadow) -> Tensor:
-        """(F, N, 3) colours."""
-        ex, ey, ez, dx, dy, dz, spread = rays
-        half = self.half
-        tx = torch.where(dx > 0, half - ex, -half - ex) / dx
-        ty = torch.where(dy > 0, half - ey, -half - ey) / dy
-        wall = torch.minimum(tx, ty)
-        down = -ez / dz
-        on_floor = (dz < 0) & (down < wall)
-        t = torch.where(on_floor, down, wall)
-        reach = t * spread * (dx * dx + dy * dy + dz * dz).sqrt()
-        x, y, z = ex + t * dx, ey + t * dy, ez + t * dz
-        picture = _choose(
-            on_floor,
-            self.floor(x, y, t, reach / dz.abs(), shadow),
-            self.beyond(rays, tx < ty, x, y, z, reach),
-        )
-        return self.with_blocks(picture, rays, t).clamp(max=1.0).movedim(0, -1)
 
-    def beyond(self, rays: Rays, through_x: Tensor, x: Tensor, y: Tensor, z: Tensor, reach: Tensor) -> Tensor:
-        """Walls or hills, and the sky above."""
-        sky = self.sky(rays.dx, rays.dy, rays.dz)
-        side = torch.where(through_x, torch.where(rays.dx > 0, 0, 1), torch.where(rays.dy > 0, 2, 3))
-        along = torch.where(through_x, y, x)
-        if self.scene.outdoors:
-            return self.hills(side, along, z, sky)
-        slant = torch.where(through_x, rays.dx, rays.dy).abs()
-        return _choose(z > float(self.scene.wall_height_m), sky, self.walls(side, along, z, reach / slant))
+def _shade_sky(looks: Looks, places: Places) -> Tensor:
+    dx, dy, dz = looks.ray.unbind(-1)
+    level = (dx * dx + dy * dy).sqrt() + _LEAST
+    share = (1.4 * dz / level).clamp(0.0, 1.0)
+    horizon, zenith = places.sky_colours[looks.shot].unbind(1)
+    colour = _mix(horizon, zenith, share)
+    high = dz > 0.02 * level
+    rise = torch.where(high, dz, 1.0)
+    u, v = 1.5 * dx / rise, 1.5 * dy / rise
+    puff = 0.65 * smooth(places.noise, u, v) + 0.35 * smooth(places.noise, 3 * u, 3 * v)
+    cover = (3 * (puff - 0.45)).clamp(0.0, 1.0) * places.clouds[looks.shot] * (2.5 * share).clamp(max=1.0)
+    return _mix(colour, torch.ones_like(colour), 0.8 * cover * high)
 
-    def planks(self, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        board = (2 * v).floor()
-        along = 0.3 * u + 5 * self.cell(board, torch.full((1, 1), 7.0, device=self.device))
-        line = (2 * v - board < 0.06) | (_fraction(along) < 0.012)
-        return 0.7 * self.cell(along, board) + 0.3 * self.noise(2 * u, 16 * v), line
 
-    def floor_pattern(self, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor | None]:
-        kind = self.scene.floor_kind
-        if kind == TILES:
-            checks = 2 * _fraction(0.5 * (u.floor() + v.floor()))
-            return 0.85 * checks + 0.15 * self.cell(u, v), (_fraction(u) < 0.035) | (_fraction(v) < 0.035)
-        if kind == PLANKS:
-            return self.planks(u, v)
-        if kind == DISCS:
-            reach = (_fraction(u) - 0.5) ** 2 + (_fraction(v) - 0.5) ** 2
-            return (reach < 0.12).to(u.dtype), (reach >= 0.12) & (reach < 0.16)
-        if kind == CARPET:
-            pile = 0.55 * self.noise(3 * u, 3 * v) + 0.45 * self.noise(14 * u, 14 * v)
-            return pile, _fraction(0.4 * torch.maximum(u.abs(), v.abs())) < 0.1
-        if kind == GRASS:
-            mown = 0.7 * _fraction(0.5 * (0.4 * v).floor())
-            return mown + 0.3 * self.noise(u, v) + 0.35 * self.noise(6 * u, 6 * v), None
-        row = v.floor()
-        along = 0.5 * u + _fraction(0.5 * row)
-        line = (v - row < 0.05) | (_fraction(along) < 0.025)
-        return 0.75 * self.cell(along, row) + 0.25 * self.noise(7 * u, 7 * v), line
+def _ridge(noise: Tensor, around: Tensor, row: float) -> Tensor:
+    first = smooth(noise, around, torch.full_like(around, row))
+    return 0.7 * first + 0.3 * smooth(noise, 4 * around, torch.full_like(around, row + 3))
 
-    def on_floor(self, x: Tensor, y: Tensor, shadow: Shadow) -> tuple[Tensor, Tensor]:
-        """Both layers' values at places of the floor, 0 outside of the grid."""
-        u = (x - shadow.corner[:, :1]) / shadow.cell[:, None] - 0.5
-        v = (y - shadow.corner[:, 1:]) / shadow.cell[:, None] - 0.5
-        last = SHADOW_CELLS - 1
-        inside = (u >= 0) & (v >= 0) & (u < last) & (v < last)
-        u, v = torch.where(inside, u, 0.0), torch.where(inside, v, 0.0)
-        i, j = u.floor(), v.floor()
-        fu, fv = u - i, v - j
-        start = (j.long() * SHADOW_CELLS + i.long())[:, None].expand(-1, 2, -1)
-        layers, fu, fv = shadow.layers.flatten(2), fu[:, None], fv[:, None]
-        corner = layers.gather(2, start)
-        low = corner + (layers.gather(2, start + 1) - corner) * fu
-        corner = layers.gather(2, start + SHADOW_CELLS)
-        high = corner + (layers.gather(2, start + SHADOW_CELLS + 1) - corner) * fu
-        values = (low + (high - low) * fv) * inside[:, None]
-        return values[:, 0], values[:, 1]
 
-    def floor(self, x: Tensor, y: Tensor, depth: Tensor, footprint: Tensor, shadow: Shadow) -> Tensor:
-        scene, size = self.scene, float(self.scene.floor_size_m)
-        share, line = self.floor_pattern(x / size, y / size)
-        fade = 1 / (1 + (footprint / (0.45 * size)) ** 2)
-        first, second, third = self.floor_colours
-        tone = self.mix(first, second, 0.5 + (share - 0.5) * fade)
-        if line is not None:
-            tone = self.mix(tone, third, 0.8 * fade * line)
-        taken, dark = self.on_floor(x, y, shadow)
-        light = (1 - float(scene.lamp_light * scene.lamp[2]) * taken) * (1 - CONTACT_STRENGTH * dark)
-        if scene.outdoors:
-            return self.hazy(tone * light, depth)
-        return tone * (light * _corner_shade(self.half - torch.maximum(x.abs(), y.abs())))
+def _shade_hills(looks: Looks, places: Places, depth: Tensor, through_x: Tensor, sky: Tensor) -> Tensor:
+    """Two chains of hills before the sky."""
+    shot, side = looks.shot, _side(looks, through_x)
+    x, y, z = _met(looks, depth)
+    along, half = torch.where(through_x, y, x), places.half_m[shot]
+    rising = (side == 0) | (side == 3)
+    start = torch.where(side == 0, 1.0, torch.where(side == 2, 3.0, torch.where(side == 1, 5.0, 7.0)))
+    around = start * half + torch.where(rising, along, -along)
+    repeats = (8 * half / (places.wall_size_m[shot] * NOISE_CELLS) + 0.5).floor().clamp(min=1.0)
+    u = around * (NOISE_CELLS * repeats) / (8 * half)
+    height = places.wall_height_m[shot]
+    near = 0.55 * height * _ridge(places.noise, u, 11.5)
+    far = height * (0.25 + 0.75 * _ridge(places.noise, u, 30.5))
+    horizon = places.sky_colours[shot, 0]
+    tone = 0.75 + 0.35 * smooth(places.noise, 6 * u, z)
+    front = torch.lerp(places.wall_colours[shot, 0] * tone[:, None], horizon, 0.25)
+    back = torch.lerp(places.mark_colours[shot, 0], horizon, 0.5)
+    return torch.where((z < near)[:, None], front, torch.where((z < far)[:, None], back, sky))
 
-    def hazy(self, colour: Tensor, depth: Tensor) -> Tensor:
-        return self.mix(colour, self.sky_colours[0], (depth / HAZE_M).clamp(max=HAZE_LIMIT))
 
-    def sky(self, dx: Tensor, dy: Tensor, dz: Tensor) -> Tensor:
-        level = (dx * dx + dy * dy).sqrt() + _LEAST
-        share = (1.4 * dz / level).clamp(0.0, 1.0)
-        colour = self.mix(self.sky_colours[0], self.sky_colours[1], share)
-        high = dz > 0.02 * level
-        rise = torch.where(high, dz, 1.0)
-        u, v = 1.5 * dx / rise, 1.5 * dy / rise
-        puff = 0.65 * self.noise(u, v) + 0.35 * self.noise(3 * u, 3 * v)
-        cover = (3 * (puff - 0.45)).clamp(0.0, 1.0) * float(self.scene.clouds) * (2.5 * share).clamp(max=1.0)
-        return self.mix(colour, torch.ones_like(colour), 0.8 * cover * high)
-
-    def ridge(self, around: Tensor, row: float) -> Tensor:
-        return 0.7 * self.noise(around, row) + 0.3 * self.noise(4 * around, row + 3)
-
-    def hills(self, side: Tensor, along: Tensor, z: Tensor, sky: Tensor) -> Tensor:
-        scene, half = self.scene, self.half
-        rising = (side == 0) | (side == 3)
-        start = torch.where(side == 0, 1.0, torch.where(side == 2, 3.0, torch.where(side == 1, 5.0, 7.0)))
-        around = start * half + torch.where(rising, along, -along)
-        cells = NOISE_CELLS * max(math.floor(8 * half / (float(scene.wall_size_m) * NOISE_CELLS) + 0.5), 1)
-        u = around * (cells / (8 * half))
-        height = float(scene.wall_height_m)
-        near, far = 0.55 * height * self.ridge(u, 11.5), height * (0.25 + 0.75 * self.ridge(u, 30.5))
-        horizon = self.sky_colours[0]
-        tone = 0.75 + 0.35 * self.noise(6 * u, z)
-        front = self.mix(self.wall_colours[0] * tone, horizon, 0.25)
-        back = self.mix(self.mark_colours[0], horizon, 0.5)
-        return _choose(z < near, front, _choose(z < far, back, sky))
-
-    def wall_pattern(self, kind: int, u: Tensor, v: Tensor, z: Tensor) -> Tensor:
-        if kind == PANELS:
-            return (_fraction(u) < 0.5).to(u.dtype)
-        if kind == BRICKS:
-            row = (4 * v).floor()
-            along = 1.6 * u + 0.5 * row
-            joint = (_fraction(along) < 0.06) | (4 * v - row < 0.14)
-            return torch.where(joint, 1.0, 0.45 * self.cell(along, row))
-        if kind == WINDOWS:
-            across, up = _fraction(0.5 * u), z / float(self.scene.wall_height_m)
-            inside = (across > 0.25) & (across < 0.75) & (up > 0.36) & (up < 0.82)
-            bar = ((across - 0.5).abs() < 0.015) | ((up - 0.6).abs() < 0.012)
-            return (inside & ~bar).to(u.dtype)
-        if kind == BOARDS:
-            tone = 0.3 * self.cell(3 * v, torch.full((1, 1), 5.0, device=self.device))
-            return torch.where(_fraction(3 * v) < 0.09, 1.0, tone)
-        if kind == DADO:
-            return (z < 1.05).to(u.dtype)
-        return 0.25 * self.noise(2 * u, 2 * v)
-
-    def walls(self, side: Tensor, along: Tensor, z: Tensor, footprint: Tensor) -> Tensor:
-        scene, size = self.scene, float(self.scene.wall_size_m)
-        u, v = along / size, z / size
-        shares = {kind: self.wall_pattern(kind, u, v, z) for kind in set(scene.wall_kinds)}
-        fade = 1 / (1 + (footprint / (0.3 * size)) ** 2)
-        shade = _corner_shade(z) * _corner_shade(self.half - along.abs())
-        # skirting board
-        low = torch.where(z < 0.12, 0.55, 1.0)
-        picture = torch.zeros((3, *z.shape), device=self.device)
-        for wall in range(4):
-            tone = self.mix(
-                self.wall_colours[wall],
-                self.mark_colours[wall],
-                shares[scene.wall_kinds[wall]] * fade,
-            )
-            middle, half_width, bottom, top = (float(value) for value in scene.picture_places[wall])
-            across = (along - middle).abs()
-            hung = (across < half_width) & (z > bottom) & (z < top)
-            frame = (across > half_width - 0.06) | (z < bottom + 0.06) | (z > top - 0.06)
-            drawn = self.picture_colours[wall] * torch.where(frame, 0.4, 1.0)
-            tone = _choose(hung, drawn, tone * low) * (shade * float(scene.side_lights[wall ^ 1]))
-            picture = _choose(side == wall, tone, picture)
-        return picture
-
-    def block_pattern(self, kind: int, period: float, along: Tensor, z: Tensor, height: float) -> Tensor:
-        if kind == SHELVES:
-            book = 0.35 + 0.65 * self.cell(along / 0.07, (z / period).floor())
-            return torch.where(_fraction(z / period) < 0.12, 0.0, book)
-        if kind == SLATS:
-            return (_fraction(along / period) < 0.14).to(z.dtype)
-        if kind == PANES:
-            across, up = _fraction(along / period), _fraction(z / period)
-            pane = (across > 0.25) & (across < 0.75) & (up > 0.3) & (up < 0.8)
-            return (pane & (z < height - 0.3)).to(z.dtype)
-        return torch.zeros_like(z)
-
-    def with_blocks(self, picture: Tensor, rays: Rays, t: Tensor) -> Tensor:
-        """The picture with the blocks in front of it."""
-        ex, ey, ez, dx, dy, dz, _ = rays
-        ix, iy, iz = 1 / dx, 1 / dy, 1 / dz
-        for number, block in enumerate(self.scene.block_table().tolist()):
-            xa, xb, ya, yb = (
-                (block[0] - ex) * ix,
-                (block[1] - ex) * ix,
-                (block[2] - ey) * iy,
-                (block[3] - ey) * iy,
-            )
-            za, zb = -ez * iz, (block[4] - ez) * iz
-            x_in, y_in = torch.minimum(xa, xb), torch.minimum(ya, yb)
-            enter = torch.maximum(torch.maximum(x_in, y_in), torch.minimum(za, zb))
-            leave = torch.minimum(
-                torch.minimum(torch.maximum(xa, xb), torch.maximum(ya, yb)), torch.maximum(za, zb)
-            )
-            hit = (enter < leave) & (enter > 0) & (enter < t)
-            picture = _choose(
-                hit, self.block(number, block, rays, enter, x_in == enter, y_in == enter), picture
-            )
-            t = torch.where(hit, enter, t)
-        return picture
-
-    def block(
-        self, number: int, block: list[float], rays: Rays, depth: Tensor, through_x: Tensor, through_y: Tensor
-    ) -> Tensor:
-        """Colours of one block's surface at these depths; looked at from above where through neither side."""
-        scene = self.scene
-        z = rays.ez + depth * rays.dz
-        along = torch.where(
-            through_x, rays.ey + depth * rays.dy - block[2], rays.ex + depth * rays.dx - block[0]
-        )
-        share = self.block_pattern(int(block[11]), block[12], along, z, block[4])
-        own, mark = self.block_colours[number], self.block_marks[number]
-        lights = [float(light) for light in scene.side_lights]
-        side = torch.where(
-            through_x,
-            torch.where(rays.dx < 0, lights[0], lights[1]),
-            torch.where(rays.dy < 0, lights[2], lights[3]),
-        )
-        upright = through_x | through_y
-        colour = _choose(upright, self.mix(own, mark, share) * (side * _corner_shade(z)), own)
-        return self.hazy(colour, depth) if scene.outdoors else colour
+def _shade_blocks(looks: Looks, places: Places) -> Tensor:
+    side = looks.block_side % 5
+    block = places.blocks[looks.shot, looks.block_side // 5]
+    # the plane of the side that is met: its axis is its number over two
+    axis = side // 2
+    plane = block.gather(1, torch.where(side == 4, 4, side)[:, None])[:, 0]
+    depth = (plane - looks.eye.gather(1, axis[:, None])[:, 0]) / looks.ray.gather(1, axis[:, None])[:, 0]
+    x, y, z = _met(looks, depth)
+    along = torch.where(axis == 0, y - block[:, 2], x - block[:, 0])
+    share = block_pattern(places.noise, block[:, 11], block[:, 12], along, z, block[:, 4])
+    # a side that is met from -x faces -x, whose light has number 1
+    light = places.side_lights[looks.shot, (side ^ 1).clamp(max=3)] * _corner_shade(z)
+    upright = (side < 4)[:, None]
+    colour = torch.where(upright, _mix(block[:, 5:8], block[:, 8:11], share) * light[:, None], block[:, 5:8])
+    return _hazy(colour, looks, places, depth)
