@@ -28,6 +28,7 @@ test-blender: $(READY) $(BLENDER_READY) $(EXTENSION) .cache/test-media/.ready
 		echo "Blender $$version"; \
 		$(BLENDER_VENV)/$$version/bin/python -m pytest tests/blender -m blender; \
 	done
+	$(VENV)/bin/python -m pytest tests/training/blender_scenes -m blender
 
 lint: $(READY) ## Check style, types and the import contracts.
 	$(VENV)/bin/ruff check .

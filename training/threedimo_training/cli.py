@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from threedimo.errors import ThreeDimoError
-from threedimo_training.commands import data, training
+from threedimo_training.commands import data, evaluation, training
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -30,4 +30,5 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     data.add_commands(commands)
     training.add_commands(commands)
+    evaluation.add_commands(commands)
     return parser

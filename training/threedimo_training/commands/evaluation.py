@@ -1,0 +1,88 @@
+"""Commands that measure. Heavy imports wait until one runs, so that help is quick."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from threedimo_training.commands.training import report
+
+DEFAULT_PROBE_WORK = Path("out/probe")
+
+
+def add_commands(commands: Any) -> None:
+    """Add `probe`, `evaluate` and `compare`."""
+    probe = commands.add_parser(
+        "probe", help="train the network that measures pose and camera in generated frames"
+    )
+    probe.add_argument("--minutes", type=float, required=True, metavar="M", help="time to spend in this call")
+    probe.add_argument(
+        "--work", type=Path, default=DEFAULT_PROBE_WORK, metavar="FOLDER", help="default: %(default)s"
+    )
+    probe.add_argument(
+        "--shards", type=Path, metavar="FOLDER", help="learn from these instead of fresh samples"
+    )
+    probe.add_argument("--device", default="cpu", help="cpu or cuda; default: %(default)s")
+    probe.set_defaults(run=_probe)
+
+    evaluate = commands.add_parser(
+        "evaluate",
+        help="measure a model on people, motions and cameras that training never sees",
+        description="Measure a model beside controls: a frozen reference, another clip's motion, another "
+        "clip's camera text, the decoder alone. A stopped call goes on where it was.",
+    )
+    evaluate.add_argument("--model", default="embedded", help="embedded, a folder or a hub id")
+    evaluate.add_argument("--json", type=Path, required=True, metavar="FILE", help="figures to write")
+    evaluate.add_argument("--report", type=Path, metavar="FOLDER", help="also write a page with pictures")
+    evaluate.add_argument(
+        "--probe",
+        type=Path,
+        default=DEFAULT_PROBE_WORK / "probe.safetensors",
+        metavar="FILE",
+        help="made by `threedimo-train probe`; default: %(default)s",
+    )
+    evaluate.add_argument(
+        "--clips", type=int, default=16, metavar="N", help="of each split; default: %(default)s"
+    )
+    evaluate.add_argument("--seed", type=int, default=0, metavar="K", help="which; default: %(default)s")
+    evaluate.add_argument("--device", default="auto", help="auto, cpu, cuda:0 ...; default: %(default)s")
+    evaluate.set_defaults(run=_evaluate)
+
+    compare = commands.add_parser(
+        "compare", help="standard metrics of generated videos against real ones of the same names"
+    )
+    compare.add_argument("made", type=Path, metavar="MADE", help="folder of generated videos")
+    compare.add_argument("wanted", type=Path, metavar="WANTED", help="folder of real videos")
+    compare.set_defaults(run=_compare)
+
+
+def _probe(options: argparse.Namespace) -> int:
+    from threedimo_training.evaluation.commands import train_probe_command
+
+    train_probe_command(options.work, options.minutes, report, shards=options.shards, device=options.device)
+    return 0
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from threedimo_training.evaluation.commands import evaluate_command
+    from threedimo_training.evaluation.evaluate import EvaluationPlan
+
+    plan = EvaluationPlan(
+        model=options.model,
+        probe=options.probe,
+        output=options.json,
+        clips=options.clips,
+        seed=options.seed,
+        report=options.report,
+        device=options.device,
+    )
+    evaluate_command(plan, report)
+    return 0
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from threedimo_training.evaluation.video_metrics import compare_folders
+
+    print(compare_folders(options.made, options.wanted).table(options.made.name))
+    return 0
