@@ -238,6 +238,8 @@ def bake(source: Source) -> dict[str, np.ndarray]:
     first_vertex = np.full(len(points), -1)
     first_vertex[vertex_points[::-1]] = np.arange(len(vertex_points))[::-1]
     everyone = np.stack([surface.of(vertices) for vertices, _ in posed])
+    floors = everyone[..., 2].min(axis=1)[:, None, None] * [0, 0, 1]
+    everyone, all_joints = everyone - floors, np.stack([joints for _, joints in posed]) - floors
     stored = np.round(everyone / UNIT_M).astype(np.int16)
     errors = axis_map_errors(source, identities[0][0], surface, bones, weights, points, joints)
     errors["stored_mm"] = np.abs(stored * UNIT_M - everyone).max() * 1000
@@ -247,7 +249,7 @@ def bake(source: Source) -> dict[str, np.ndarray]:
         "vertices": stored, "unit_m": np.array(UNIT_M), "points": vertex_points.astype(np.uint16),
         "faces": faces.astype(np.uint16),
         "bones": bones.astype(np.uint8), "weights": weights.astype(np.float32),
-        "rest_joints": np.stack([joints for _, joints in posed]).astype(np.float32),
+        "rest_joints": all_joints.astype(np.float32),
         "regions": face_region.astype(np.uint8),
         "along": along_regions(points[vertex_points], vertex_regions, joints, ears[vertex_points]),
         "lips": lips.astype(np.float16),

@@ -59,16 +59,16 @@ def smooth_normals(points: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """(N, 3) unit normals of the points of a mesh, averaged over faces by area."""
     corners = points[faces]
     flat = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    normals = np.zeros_like(points)
-    for corner in range(3):
-        np.add.at(normals, faces[:, corner], flat)
+    owners = faces.ravel()
+    sums = [np.bincount(owners, np.repeat(flat[:, axis], 3), len(points)) for axis in range(3)]
+    normals = np.stack(sums, axis=1)
     return normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
 
 
 def relaxed(values: np.ndarray, faces: np.ndarray, amounts: np.ndarray, rounds: int) -> np.ndarray:
     """Values (N, C) of points drawn towards their neighbours' mean by `amounts` (N,), several times."""
-    edges = np.unique(np.sort(faces[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1), axis=0)
-    start, end = np.concatenate([edges, edges[:, ::-1]]).T
+    # on a closed surface every neighbour follows a point in exactly one face
+    start, end = faces.ravel(), faces[:, [1, 2, 0]].ravel()
     counts = np.maximum(np.bincount(start, minlength=len(values)), 1)[:, None]
     for _ in range(rounds):
         sums = [np.bincount(start, column[end], len(values)) for column in values.T]

@@ -5,16 +5,17 @@ from __future__ import annotations
 import numpy as np
 
 from threedimo_training.motion.skeleton import JOINT, SIDES
-from threedimo_training.people.bare_body import BareBody
+from threedimo_training.people.bare_body import BareBody, relaxed
 from threedimo_training.people.hair import hair_thickness
 from threedimo_training.people.outfit import WHOLE, Fabric, Outfit, plain
 from threedimo_training.people.person import NUM_BANDS, Cloth
 from threedimo_training.people.regions import REGION, REGIONS
-from threedimo_training.people.shells import Shell, slab
+from threedimo_training.people.shells import Shell, grid_faces
 
 MATERIALS = (*REGIONS, "hair", "skirt", "accessory")
 MATERIAL = {name: index for index, name in enumerate(MATERIALS)}
 _SHOE_M = 0.009
+_SKIRT_ROUNDS = 3
 _BELT = 0.05
 _PUPIL, _IRIS = 0.2, 0.44
 # Where seams and ends of garments lie along their regions.
@@ -185,19 +186,34 @@ def skirt_shell(outfit: Outfit, body: BareBody, points: np.ndarray) -> Shell:
         reach[row] += 0.012 * (row / rows)
     ring = middle + reach[..., None] * out
     outer = np.concatenate([ring, np.tile(heights[:, None, None], (1, columns, 1))], -1)
-    # closed at the seam by repeating the first column
-    outer = np.concatenate([outer, outer[:, :1]], axis=1)
-    vertices, faces = _cloth_tube(outer, middle)
+    vertices, faces = _open_tube(outer, middle)
     share = np.clip((start - vertices[:, 2]) / (start - end), 0, 1)
-    swing = np.clip(1.5 * (share - 0.15), 0, 1)
+    # it follows the legs as much as the skin below it does, or thighs would come through in a squat
+    below = np.unique(body.point_faces[trunk])
+    legs = np.isin(body.bones[below], [JOINT[f"{side}_{limb}"] for side in SIDES for limb in ("hip", "knee")])
+    nearest = np.linalg.norm(vertices[:, None] - points[None, below], axis=-1).argmin(axis=1)
+    swing = (body.weights[below] * legs).sum(axis=1)[nearest]
+    swing = relaxed(swing[:, None], faces, np.full(len(vertices), 0.7), _SKIRT_ROUNDS)[:, 0]
     left = 0.5 + 0.5 * np.clip(vertices[:, 0] / (0.9 * hip[0]), -1, 1)
     weights = np.stack([1 - swing, swing * left, swing * (1 - left), 0 * left], 1)
     bones = np.tile([JOINT["pelvis"], JOINT["left_hip"], JOINT["right_hip"], 0], (len(vertices), 1))
     return Shell(vertices, faces, bones, weights, share, "skirt")
 
 
-def _cloth_tube(outer: np.ndarray, middle: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """An open tube of cloth with an inner side."""
+def _open_tube(outer: np.ndarray, middle: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices and faces of cloth with an inner side, from rings (R, K, 3) around an upright axis."""
+    rows, columns = outer.shape[:2]
     inner = outer.copy()
     inner[..., :2] = middle + 0.97 * (outer[..., :2] - middle)
-    return slab(outer, inner)
+    front = grid_faces(rows, columns, closed=True)
+    count = rows * columns
+    index = np.arange(count).reshape(rows, columns)
+    rims = []
+    for rim in (index[0], index[-1, ::-1]):
+        following = np.roll(rim, -1)
+        rims += [
+            np.stack([rim, following, rim + count], 1),
+            np.stack([following, following + count, rim + count], 1),
+        ]
+    vertices = np.concatenate([outer.reshape(-1, 3), inner.reshape(-1, 3)])
+    return vertices, np.concatenate([front, front[:, ::-1] + count, *rims])

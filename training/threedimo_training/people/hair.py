@@ -95,7 +95,7 @@ def _curtain(to_back: bool, body: BareBody, head: Head, length: float, rng: np.r
     depth = depth + below * np.maximum(back - depth, 0) * (1.0 if to_back else 0.3)
     outer = np.stack([across, depth, heights + 0 * turn], -1)
     inward = np.stack([np.sin(turn), -np.cos(turn), 0 * turn], -1) * 0.016
-    vertices, faces = slab(outer[:, ::-1], (outer - inward)[:, ::-1])
+    vertices, faces = slab(outer, outer - inward)
     share = np.tile(np.repeat(np.clip(1.6 * (chin - 0.04 - heights[:, 0]) / 0.25, 0, 0.85), columns), 2)
     bones = np.tile([JOINT["head"], JOINT["spine3"], 0, 0], (len(vertices), 1))
     weights = np.stack([1 - share, share, 0 * share, 0 * share], 1)
@@ -122,7 +122,7 @@ def _ponytail(body: BareBody, head: Head, length: float) -> Shell:
     forward = np.gradient(path, axis=0)
     forward /= np.linalg.norm(forward, axis=1, keepdims=True)
     side = np.tile([1.0, 0.0, 0.0], (len(path), 1))
-    out = np.cross(forward, side)
+    out = np.cross(side, forward)
     turn = np.linspace(0, 2 * np.pi, 10, endpoint=False)
     ring = side[:, None] * np.cos(turn)[:, None] + out[:, None] * np.sin(turn)[:, None]
     vertices, faces = tube(path[:, None] + widths[:, None, None] * ring)

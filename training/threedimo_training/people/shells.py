@@ -53,7 +53,7 @@ def grid_faces(rows: int, columns: int, closed: bool = False) -> np.ndarray:
 def tube(rings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Vertices and faces of a closed tube through rings (R, K, 3), with a point at either end.
 
-    Each ring runs counter-clockwise seen along the path's backward direction.
+    Each ring runs counter-clockwise seen from the path's start.
     """
     num_rings, columns = rings.shape[:2]
     ends = rings[[0, -1]].mean(axis=1)
