@@ -148,7 +148,7 @@ def _brim(head: Head) -> Shell:
     reach = 1.0 + 0.7 * out * np.sqrt(np.maximum(np.cos(1.4 * turn), 0))
     x = head.half[0] * 1.05 * np.sin(turn) * (1 + 0.04 * out)
     y = head.centre[1] - head.half[1] * 1.02 * reach * np.cos(turn)
-    z = head.centre[2] + 0.4 * head.half[2] - 0.02 * out - 0.014 * np.abs(np.sin(turn))
+    z = head.centre[2] + 0.52 * head.half[2] - 0.02 * out - 0.014 * np.abs(np.sin(turn))
     outer = np.stack([x, y, z], -1)
     vertices, faces = slab(outer, outer - [0, 0, 0.007])
     return rigid(vertices, faces, JOINT["head"], np.full(len(vertices), 0.9), "accessory")
