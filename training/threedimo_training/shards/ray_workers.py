@@ -14,7 +14,7 @@ from threedimo_training.shards.index import ShardEntry
 from threedimo_training.shards.shard_task import ONE_THREAD, ShardTask
 
 if TYPE_CHECKING:
-    from ray import ObjectRef
+    from ray import ObjectRef  # pyright: ignore[reportMissingImports]
 
 
 def run_with_ray(
@@ -33,7 +33,7 @@ def run_with_ray(
         InvalidRequest: Ray is not installed.
     """
     try:
-        import ray
+        import ray  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise InvalidRequest(
             "Ray is not installed", remedy="pip install 'threedimo-training[ray]', or render without Ray"
@@ -67,8 +67,8 @@ def _make(task: ShardTask) -> ShardEntry:
 
 def _result(reference: ObjectRef) -> ShardEntry:
     """The entry, or the error as the task raised it."""
-    import ray
-    from ray.exceptions import RayTaskError, WorkerCrashedError
+    import ray  # pyright: ignore[reportMissingImports]
+    from ray.exceptions import RayTaskError, WorkerCrashedError  # pyright: ignore[reportMissingImports]
 
     try:
         return ray.get(reference)
