@@ -67,6 +67,9 @@ def _add_render(commands: Commands) -> None:
         metavar="N",
         help="processes; default: %(default)s",
     )
+    render.add_argument(
+        "--motions", type=Path, metavar="FOLDER", help="perform these BVH and AMASS-style npz recordings"
+    )
     render.add_argument("--ray", action="store_true", help="render on all machines of a Ray cluster")
     render.add_argument(
         "--engine", choices=("synthetic", "blender"), default="synthetic", help="default: %(default)s"
@@ -180,10 +183,14 @@ def _draw_function(options: argparse.Namespace) -> Any:
             "a .blend and --engine blender belong together",
             given=f"{options.blend or 'no .blend'} with --engine {options.engine}",
         )
+    if options.motions is not None and options.engine == "blender":
+        raise InvalidRequest("a .blend has motions of its own", given="--motions with --engine blender")
     if options.engine == "synthetic":
         from threedimo_training.samples.synthetic import draw_synthetic
 
-        return draw_synthetic
+        if options.motions is None:
+            return draw_synthetic
+        return functools.partial(draw_synthetic, motions=str(options.motions.absolute()))
     from threedimo_training.blender_scenes.drawing import draw_blender_sample
 
     return functools.partial(

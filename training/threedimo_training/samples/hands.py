@@ -8,9 +8,8 @@ import numpy as np
 
 from threedimo.camera import CameraPath
 from threedimo_training.motion.skeleton import Posed
-from threedimo_training.people.person import Person
-from threedimo_training.renderers.renderer import Renderer
-from threedimo_training.renderers.scene import Scene
+from threedimo_training.renderers.renderer import Shot
+from threedimo_training.samples.staging import StagedClip
 
 HAND_CROP_SIZE = 32
 
@@ -21,32 +20,27 @@ _OUTLINE_POINTS = 80
 
 
 @dataclass(frozen=True, eq=False)
-class FilmedHands:
-    """Hands of one clip, left hand first.
+class CloseUps:
+    """Hands to film at `HAND_CROP_SIZE`: frame n of the shot shows hand `hand[n]` of frame `frame[n]`."""
 
-    Attributes:
-        boxes: (F, 2, 4) float32 left, top, right, bottom in the clip's pixels, square, NaN where not seen.
-        crops: (F, 2, C, C, 3) uint8, what is in the boxes at C x C pixels; black where not seen.
-    """
-
-    boxes: np.ndarray
-    crops: np.ndarray
+    shot: Shot
+    frame: np.ndarray
+    hand: np.ndarray
 
 
-def hand_boxes(person: Person, posed: Posed, path: CameraPath, cover: np.ndarray) -> np.ndarray:
+def hand_boxes(clip: StagedClip, cover: np.ndarray) -> np.ndarray:
     """Square boxes (F, 2, 4) float32 around both hands in pixels; NaN where a hand is not seen.
 
     Args:
-        person: Whose hands.
-        posed: The poses that were filmed.
-        path: The camera.
+        clip: Whose hands, before which camera.
         cover: (F, 2) share of the picture that each hand covers, as a renderer counts it.
     """
+    person, path = clip.person, clip.path
     boxes = np.full((path.num_frames, 2, 4), np.nan, np.float32)
     for hand in range(2):
         vertices = np.unique(person.faces[person.hands == hand])
         vertices = vertices[:: max(1, len(vertices) // _OUTLINE_POINTS)]
-        pixels, depth = _projected(person.skinned(posed, vertices), path)
+        pixels, depth = _projected(person.skinned(clip.posed, vertices), path)
         low, high = pixels.min(axis=1), pixels.max(axis=1)
         centre, side = 0.5 * (low + high), _MARGIN * (high - low).max(axis=-1)
         inside = ((centre > 0) & (centre < [path.width, path.height])).all(axis=-1)
@@ -57,23 +51,18 @@ def hand_boxes(person: Person, posed: Posed, path: CameraPath, cover: np.ndarray
     return boxes
 
 
-def film_hands(
-    renderer: Renderer, person: Person, posed: Posed, scene: Scene, path: CameraPath, cover: np.ndarray
-) -> FilmedHands:
-    """Boxes of the hands, and crops of them filmed at the crop's own resolution, as from larger footage."""
-    boxes = hand_boxes(person, posed, path, cover)
-    crops = np.zeros((path.num_frames, 2, HAND_CROP_SIZE, HAND_CROP_SIZE, 3), np.uint8)
+def close_ups(clip: StagedClip, boxes: np.ndarray) -> CloseUps | None:
+    """The same hands through a longer lens, as crops of larger footage are; None where none is seen."""
     frame, hand = np.nonzero(~np.isnan(boxes[..., 0]))
-    if len(frame):
-        seen = boxes[frame, hand].astype(np.float64)
-        intrinsics = path.intrinsics[frame]
-        intrinsics[:, :2, 2] -= seen[:, :2]
-        intrinsics[:, :2] *= (HAND_CROP_SIZE / (seen[:, 2] - seen[:, 0]))[:, None, None]
-        close = Posed(posed.rotations[frame], posed.positions[frame])
-        cameras = path.world_from_camera[frame]
-        zoomed = renderer.render(person, close, scene, cameras, intrinsics, HAND_CROP_SIZE, HAND_CROP_SIZE)
-        crops[frame, hand] = zoomed.frames
-    return FilmedHands(boxes, crops)
+    if not len(frame):
+        return None
+    seen = boxes[frame, hand].astype(np.float64)
+    intrinsics = clip.path.intrinsics[frame]
+    intrinsics[:, :2, 2] -= seen[:, :2]
+    intrinsics[:, :2] *= (HAND_CROP_SIZE / (seen[:, 2] - seen[:, 0]))[:, None, None]
+    posed = Posed(clip.posed.rotations[frame], clip.posed.positions[frame])
+    shot = Shot(clip.person, posed, clip.scene, clip.path.world_from_camera[frame], intrinsics)
+    return CloseUps(shot, frame, hand)
 
 
 def _projected(points: np.ndarray, path: CameraPath) -> tuple[np.ndarray, np.ndarray]:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 
 from threedimo_training.renderers.cpu import CpuRenderer
+from threedimo_training.samples.motions import MotionSource, ProceduralMotions, RecordedMotions
 from threedimo_training.samples.sample import Sample
 from threedimo_training.samples.sampler import draw_sample
 from threedimo_training.shards.render_options import RenderOptions
 
 
-def draw_synthetic(seed: int, shard_index: int, sample_index: int, options: RenderOptions) -> Sample:
+def draw_synthetic(
+    seed: int, shard_index: int, sample_index: int, options: RenderOptions, *, motions: str | None = None
+) -> Sample:
     """Draw one sample of a folder of shards; roles take turns.
 
     Args:
@@ -20,6 +24,11 @@ def draw_synthetic(seed: int, shard_index: int, sample_index: int, options: Rend
         shard_index: Which shard.
         sample_index: Which of its samples.
         options: What all samples share.
+        motions: Folder of recorded motions to perform, instead of procedural ones; bind it with
+            `functools.partial` to get a `shards.shard_task.Draw`.
+
+    Raises:
+        InvalidMotion: A recording cannot be used.
     """
     return draw_sample(
         np.random.default_rng([seed, shard_index, sample_index]),
@@ -31,7 +40,13 @@ def draw_synthetic(seed: int, shard_index: int, sample_index: int, options: Rend
         fps=options.fps,
         role=options.roles[(shard_index + sample_index) % len(options.roles)],
         held_out=options.held_out,
+        motions=_motions(motions),
     )
+
+
+@cache
+def _motions(folder: str | None) -> MotionSource:
+    return ProceduralMotions() if folder is None else RecordedMotions(Path(folder))
 
 
 @cache
