@@ -38,7 +38,7 @@ def load_pipeline(
         InvalidModel: Files are missing, damaged, or do not fit together.
         InvalidRequest: This machine has no such device.
     """
-    chosen_device = _device(device)
+    chosen_device = choose_device(device)
     if dtype is None:
         dtype = torch.bfloat16 if chosen_device.type == "cuda" else torch.float32
     folder = model_folder(model)
@@ -56,7 +56,15 @@ def load_pipeline(
     return pipeline.to(chosen_device)
 
 
-def _device(device: str) -> torch.device:
+def choose_device(device: str) -> torch.device:
+    """The device of a name.
+
+    Args:
+        device: "auto" (CUDA where there is one, else the CPU), "cpu", "cuda", "cuda:1" and so on.
+
+    Raises:
+        InvalidRequest: This machine has no such device.
+    """
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

@@ -14,12 +14,15 @@ EDGE_WEIGHT = 0.5
 LATENT_WEIGHT = 1e-3
 
 
-def reconstruction_loss(autoencoder: AutoencoderKLWan, video: Tensor) -> dict[str, Tensor]:
+def reconstruction_loss(
+    autoencoder: AutoencoderKLWan, video: Tensor, generator: torch.Generator
+) -> dict[str, Tensor]:
     """Losses of one batch.
 
     Args:
         autoencoder: In training.
         video: (batch, 3, frames, height, width) in [-1, 1], 4k+1 frames.
+        generator: Of the noise on the latents.
 
     Returns:
         `loss`, and what it is made of: `pixel` (mean absolute and squared error), `edge` (mean absolute error
@@ -27,7 +30,8 @@ def reconstruction_loss(autoencoder: AutoencoderKLWan, video: Tensor) -> dict[st
         latents from growing away from the noise); `psnr` in dB.
     """
     latents = _encode(autoencoder, video)
-    noised = latents + LATENT_NOISE * torch.randn_like(latents)
+    noise = torch.randn(latents.shape, generator=generator).to(latents)
+    noised = latents + LATENT_NOISE * noise
     decoded = autoencoder.decode(noised, return_dict=False)[0].float()
     squared = F.mse_loss(decoded, video)
     pixel = F.l1_loss(decoded, video) + squared

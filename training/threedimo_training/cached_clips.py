@@ -28,6 +28,7 @@ from threedimo_training.shards.reader import ShardFolder
 
 # A later window of a long clip begins after the first latent frame.
 LATER_START = 4
+CPU = torch.device("cpu")
 
 
 def cache_shards(folder: Path, shards: ShardFolder, done: Callable[[ShardEntry], bool]) -> bool:
@@ -108,11 +109,16 @@ def _picture_joints(clip: Labels) -> np.ndarray:
 class CachedClips:
     """The blocks that are cached now; reads only the samples and frames that are asked for.
 
+    Args:
+        folder: Holds the blocks.
+        device: Where what is read goes.
+
     Raises:
         EmptyMedia: No block is there yet.
     """
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, device: torch.device = CPU):
+        self.device = device
         self.files = sorted(folder.glob("shard-*.safetensors"))
         if not self.files:
             raise EmptyMedia("no cached clips", given=folder, remedy="run `threedimo-train embedded` first")
@@ -146,7 +152,7 @@ class CachedClips:
             number = int(np.searchsorted(self._first, index, side="right")) - 1
             column = self._open[number].get_slice(name)
             pieces.append(column[index - int(self._first[number])][frames])
-        return torch.stack(pieces)
+        return torch.stack(pieces).to(self.device)
 
 
 def video_tensor(frames: Tensor) -> Tensor:

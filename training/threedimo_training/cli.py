@@ -8,6 +8,18 @@ import sys
 from threedimo.errors import ThreeDimoError
 from threedimo_training.commands import data, evaluation, training
 
+EPILOG = """\
+A first look at the data:
+  threedimo-train render --clips 24 --output data
+  threedimo-train show data --output look
+
+Exit codes:
+  0 done               4 camera                  12 training data
+  1 internal error     5 request cannot be met   13 training
+  2 wrong usage        6 model                   130 stopped; repeat the command to go on
+  3 media              10 disk
+"""
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit status (see `threedimo.errors`)."""
@@ -26,6 +38,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="threedimo-train",
         description="Make training data of people in motion, train 3DiMo models on it, and measure them.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     data.add_commands(commands)

@@ -13,7 +13,7 @@ import torch
 from threedimo.pipeline import MotionTransferPipeline
 from threedimo.version import VERSION
 from threedimo.wire.messages import ModelInfo
-from threedimo_training.cached_clips import CachedClips, cache_shards
+from threedimo_training.cached_clips import CPU, CachedClips, cache_shards
 from threedimo_training.latent_files import LatentFolder, write_latents
 from threedimo_training.recipe import MAX_TEXT_TOKENS, EmbeddedRecipe, make_scheduler
 from threedimo_training.samples.sample import ROLES
@@ -37,7 +37,13 @@ NOTES = (
 )
 
 
-def train(recipe: EmbeddedRecipe, work: Path, minutes: float, report: Callable[[str], None]) -> bool:
+def train(
+    recipe: EmbeddedRecipe,
+    work: Path,
+    minutes: float,
+    report: Callable[[str], None],
+    device: torch.device = CPU,
+) -> bool:
     """Go on with the training for at most `minutes`, through whatever stages that reaches.
 
     Args:
@@ -45,12 +51,13 @@ def train(recipe: EmbeddedRecipe, work: Path, minutes: float, report: Callable[[
         work: Folder that keeps shards, cached clips and the state of every stage.
         minutes: Time to spend.
         report: Is told how it goes, line by line.
+        device: Where to train; may change from call to call.
 
     Returns:
         Whether all stages are done.
     """
     deadline = time.monotonic() + 60 * minutes
-    clips = _clips(recipe, work, deadline)
+    clips = _clips(recipe, work, deadline, device)
     if clips is None:
         return False
     autoencoder = AutoencoderStage(recipe, clips)
@@ -65,7 +72,7 @@ def train(recipe: EmbeddedRecipe, work: Path, minutes: float, report: Callable[[
     return run_stage(GeneratorStage(recipe, clips, latents, warm_up.encoder), work, deadline, report)
 
 
-def _clips(recipe: EmbeddedRecipe, work: Path, deadline: float) -> CachedClips | None:
+def _clips(recipe: EmbeddedRecipe, work: Path, deadline: float, device: torch.device) -> CachedClips | None:
     """Render the shards and cache them; None when time is up before all are there."""
     shards = work / "shards"
     portion = RENDER_PORTION * SHARD_SAMPLES
@@ -87,7 +94,7 @@ def _clips(recipe: EmbeddedRecipe, work: Path, deadline: float) -> CachedClips |
                 report=progress,
             )
     whole = cache_shards(work / "clips", ShardFolder(shards), lambda _: time.monotonic() < deadline)
-    return CachedClips(work / "clips") if whole else None
+    return CachedClips(work / "clips", device) if whole else None
 
 
 def _latents(
@@ -101,7 +108,7 @@ def _latents(
     folder.mkdir(exist_ok=True)
     vae = autoencoder.autoencoder.eval().requires_grad_(False)
     measure_statistics(vae, clips)
-    if has_fast_bfloat16():
+    if has_fast_bfloat16(clips.device):
         torch.nn.Module.to(vae, torch.bfloat16)  # the model's own `to` would only warn
     for block in range(len(clips.files)):
         if time.monotonic() > deadline:
@@ -109,7 +116,7 @@ def _latents(
         write_latents(folder, clips, vae, block)
         report(f"latents {block + 1}/{len(clips.files)} blocks")
     autoencoder.autoencoder.float()
-    return LatentFolder(folder)
+    return LatentFolder(folder, clips.device)
 
 
 def export(recipe: EmbeddedRecipe, work: Path, output: Path, report: Callable[[str], None]) -> None:

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from threedimo.latents import encode_video
-from threedimo_training.cached_clips import CachedClips, video_tensor
+from threedimo_training.cached_clips import CPU, CachedClips, video_tensor
 from threedimo_training.framewise_convolution import framewise_convolutions
 
 ENCODING_BATCH = 8
@@ -30,9 +30,10 @@ def write_latents(folder: Path, clips: CachedClips, autoencoder: AutoencoderKLWa
     mine = clips.block(block)
     for first in range(0, len(mine), ENCODING_BATCH):
         indices = mine[first : first + ENCODING_BATCH]
-        with torch.no_grad(), framewise_convolutions():
-            latents.append(encode_video(autoencoder, video_tensor(clips.read("target", indices))).half())
-        person.append(person_share(clips.read("silhouette", indices), latents[-1].shape[2:]))
+        with torch.no_grad(), framewise_convolutions(clips.device):
+            encoded = encode_video(autoencoder, video_tensor(clips.read("target", indices)))
+            latents.append(encoded.half().cpu())
+        person.append(person_share(clips.read("silhouette", indices), latents[-1].shape[2:]).cpu())
     partial = file.with_suffix(".partial")
     save_file({"latents": torch.cat(latents).contiguous(), "person": torch.cat(person).half()}, partial)
     partial.replace(file)
@@ -56,9 +57,11 @@ def person_share(silhouette: Tensor, shape: tuple[int, ...]) -> Tensor:
 class LatentFolder:
     """All cached latents, in memory: a thousandth of the pictures' size."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, device: torch.device = CPU):
         blocks = [load_file(file) for file in sorted(folder.glob("latents-*.safetensors"))]
-        self._columns = {name: torch.cat([block[name] for block in blocks]) for name in ("latents", "person")}
+        self._columns = {
+            name: torch.cat([block[name] for block in blocks]).to(device) for name in ("latents", "person")
+        }
 
     def __len__(self) -> int:
         """Samples."""

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from threedimo.models import MotionEncoder
 from threedimo_training.augment import jitter_colours, warp_perspective
 from threedimo_training.autoencoder import measure_latents, reconstruction_loss
-from threedimo_training.cached_clips import CachedClips, video_tensor
+from threedimo_training.cached_clips import CPU, CachedClips, video_tensor
 from threedimo_training.flow_matching import (
     FlowBatch,
     flow_loss,
@@ -63,6 +63,7 @@ class Stage(ABC):
     learning_rate: ClassVar[float]
     modules: dict[str, nn.Module]
     num_steps: int
+    device: torch.device = CPU
 
     @abstractmethod
     def losses(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
@@ -88,6 +89,7 @@ class AutoencoderStage(Stage):
     def __init__(self, recipe: EmbeddedRecipe, clips: CachedClips):
         seeded(recipe.seed)
         self.recipe, self.clips, self.num_steps = recipe, clips, recipe.autoencoder_steps
+        self.device = clips.device
         self.autoencoder = make_autoencoder()
         self.modules = {"autoencoder": self.autoencoder}
 
@@ -101,8 +103,8 @@ class AutoencoderStage(Stage):
             batch, frames = self.recipe.autoencoder_clips, slice(None)
         indices = _picked(len(self.clips), batch, generator)
         video = video_tensor(self.clips.read("target" if step % 4 else "driving", indices, frames))
-        with framewise_convolutions():
-            return reconstruction_loss(self.autoencoder, video)
+        with framewise_convolutions(self.device):
+            return reconstruction_loss(self.autoencoder, video, generator)
 
 
 class WarmUpStage(Stage):
@@ -113,6 +115,7 @@ class WarmUpStage(Stage):
     def __init__(self, recipe: EmbeddedRecipe, clips: CachedClips):
         seeded(recipe.seed + 1)
         self.recipe, self.clips, self.num_steps = recipe, clips, recipe.warm_up_steps
+        self.device = clips.device
         self.encoder = make_motion_encoder(recipe)
         self.heads = WarmUpHeads(self.encoder.num_tokens, self.encoder.config["motion_dim"])
         self.modules = {"motion_encoder": self.encoder, "heads": self.heads}
@@ -143,6 +146,7 @@ class GeneratorStage(Stage):
     ):
         seeded(recipe.seed + 2)
         self.recipe, self.clips, self.latents, self.num_steps = recipe, clips, latents, recipe.generator_steps
+        self.device = clips.device
         self.tokenizer = make_tokenizer()
         self.encoder = encoder
         self.camera_encoder = make_camera_encoder()
@@ -243,8 +247,8 @@ class GeneratorStage(Stage):
         latents = self.latents.read("latents", indices)[:, :, stretch].float()
         person = self.latents.read("person", indices)[:, None, stretch].float()
         weight = 1 + PERSON_WEIGHT * person
-        noise = torch.randn(latents.shape, generator=generator)
-        levels = random_levels(len(indices), generator)
+        noise = torch.randn(latents.shape, generator=generator).to(self.device)
+        levels = random_levels(len(indices), generator).to(self.device)
         return noise_latents(latents, num_lead, self._patch_size, levels, noise), weight / weight.mean()
 
     def _motion_tokens(self, indices: list[int], stretch: slice, generator: torch.Generator) -> Tensor:
@@ -253,7 +257,8 @@ class GeneratorStage(Stage):
         video = jitter_colours(warp_perspective(video, generator), generator)
         crops, visible = _hands(self.clips, indices, frames)
         # Real footage often comes without located hands: half of the clips learn to do without.
-        visible = visible & (torch.rand(len(indices), 1, 1, generator=generator) < 0.5)
+        kept = torch.rand(len(indices), 1, 1, generator=generator) < 0.5
+        visible = visible & kept.to(self.device)
         return self.encoder(video, crops, visible)
 
     def _camera_tokens(self, indices: list[int], stretch: slice) -> Tensor:
@@ -263,8 +268,9 @@ class GeneratorStage(Stage):
         dropped = torch.rand(len(indices), generator=generator) < TEXT_DROPOUT
         texts = ["" if drop else self.clips.text(index) for index, drop in zip(indices, dropped, strict=True)]
         tokens = self.tokenizer(texts, return_tensors="pt", padding="max_length", max_length=MAX_TEXT_TOKENS)
-        embedded = self.text_encoder(tokens.input_ids, tokens.attention_mask).last_hidden_state
-        return embedded * tokens.attention_mask[..., None]
+        mask = tokens.attention_mask.to(self.device)
+        embedded = self.text_encoder(tokens.input_ids.to(self.device), mask).last_hidden_state
+        return embedded * mask[..., None]
 
 
 def _video_frames(stretch: slice) -> slice:
@@ -280,7 +286,7 @@ def _hands(clips: CachedClips, indices: list[int], frames: slice) -> tuple[Tenso
 def _dropped(tokens: Tensor, share: float, generator: torch.Generator) -> Tensor:
     """Set the tokens of a share of the samples to zeros, which is what a missing condition is."""
     kept = torch.rand(tokens.shape[0], 1, 1, 1, generator=generator) >= share
-    return tokens * kept
+    return tokens * kept.to(tokens.device)
 
 
 def measure_statistics(autoencoder: AutoencoderKLWan, clips: CachedClips, count: int = 128) -> None:

@@ -6,7 +6,8 @@ import csv
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import torch
@@ -47,6 +48,8 @@ def run_stage(stage: Stage, work: Path, deadline: float, report: Callable[[str],
     Raises:
         InvalidModel: The loss is no longer a number; the last saved state is untouched.
     """
+    for module in stage.modules.values():
+        module.to(stage.device)
     optimizer = torch.optim.AdamW(
         stage.parameters(), lr=stage.learning_rate, betas=(0.9, 0.99), weight_decay=0.01
     )
@@ -58,8 +61,7 @@ def run_stage(stage: Stage, work: Path, deadline: float, report: Callable[[str],
     while step < stage.num_steps and time.monotonic() < deadline:
         for group in optimizer.param_groups:
             group["lr"] = learning_rate_at(step, stage.num_steps, stage.learning_rate)
-        # Measured: on processors the gradient of the fused attention takes as long as all the rest of a step.
-        with sdpa_kernel(SDPBackend.MATH), torch.autocast("cpu", torch.bfloat16, enabled=has_fast_bfloat16()):
+        with fast_precision(stage.device):
             losses = stage.losses(step, torch.Generator().manual_seed(step))
         if not torch.isfinite(losses["loss"]):
             raise InvalidModel(
@@ -80,9 +82,22 @@ def run_stage(stage: Stage, work: Path, deadline: float, report: Callable[[str],
     return step >= stage.num_steps
 
 
-def has_fast_bfloat16() -> bool:
-    """Whether this processor multiplies bfloat16 matrices in hardware; elsewhere it would only be slower."""
-    return bool(torch.cpu._is_amx_tile_supported())
+@contextmanager
+def fast_precision(device: torch.device) -> Iterator[None]:
+    """Mixed precision and the attention that are fast in training on this device."""
+    with ExitStack() as stack:
+        if device.type == "cpu":
+            # Measured: the gradient of the fused attention takes as long as all the rest of a step.
+            stack.enter_context(sdpa_kernel(SDPBackend.MATH))
+        stack.enter_context(torch.autocast(device.type, torch.bfloat16, enabled=has_fast_bfloat16(device)))
+        yield
+
+
+def has_fast_bfloat16(device: torch.device) -> bool:
+    """Whether this device multiplies bfloat16 matrices in hardware; elsewhere it would only be slower."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.type == "cpu" and bool(torch.cpu._is_amx_tile_supported())
 
 
 class _Log:

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from threedimo_training.cli import main
+from threedimo.errors import (
+    CameraError,
+    DataError,
+    MediaError,
+    ModelError,
+    RequestError,
+    StorageError,
+    TrainingError,
+)
+from threedimo_training.cli import EPILOG, main
 
 COMMANDS = (
     *("render", "ingest", "show", "card", "index", "body", "demo-inputs"),
@@ -26,6 +36,12 @@ def test_help_names_every_command_and_stays_light():
     code = "import sys; from threedimo_training.cli import main; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"torch", "numba", "cv2", "diffusers", "av"} & set(done.stdout.split())
+
+
+def test_exit_codes_are_documented():
+    documented = {int(number) for number in re.findall(r"(?<!\S)(\d{1,3}) [a-z]", EPILOG)}
+    errors = (MediaError, CameraError, RequestError, ModelError, StorageError, DataError, TrainingError)
+    assert documented - {24} == {0, 1, 2, 130, *(error.exit_code for error in errors)}
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -17,6 +17,7 @@ def add_commands(commands: Any) -> None:
     embedded.add_argument(
         "--minutes", type=float, required=True, metavar="M", help="time to spend in this call"
     )
+    embedded.add_argument("--device", default="auto", help="auto, cpu, cuda ...; default: %(default)s")
     embedded.set_defaults(run=_embedded)
     export = commands.add_parser("export", help="write the embedded model as it is now, in 16 bits")
     export.add_argument(
@@ -35,10 +36,11 @@ def report(line: str) -> None:
 
 
 def _embedded(options: argparse.Namespace) -> int:
+    from threedimo.checkpoints import choose_device
     from threedimo_training.embedded import train
     from threedimo_training.recipe import EmbeddedRecipe
 
-    done = train(EmbeddedRecipe(), options.work, options.minutes, report)
+    done = train(EmbeddedRecipe(), options.work, options.minutes, report, choose_device(options.device))
     report("all stages are done" if done else "time is up; the same command goes on from here")
     return 0
 

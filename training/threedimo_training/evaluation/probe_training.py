@@ -206,7 +206,7 @@ class _Training:
         generator = torch.Generator().manual_seed(self.recipe.seed * 1_000_003 + self.step)
         frames = spoiled(probe_input(batch.frames), generator).to(self.device)
         self.network.train()
-        mixed = self.device.type == "cuda" or has_fast_bfloat16()
+        mixed = has_fast_bfloat16(self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=mixed):
             outputs = self.network(frames)
         losses = _losses(outputs, batch, self.device)
