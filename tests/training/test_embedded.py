@@ -10,17 +10,18 @@ import pytest
 import torch
 
 from threedimo.checkpoints import load_pipeline
-from threedimo.errors import EmptyMedia
+from threedimo.errors import EmptyMedia, TrainingMismatch
 from threedimo_training.cached_clips import CachedClips
-from threedimo_training.embedded import export, train
+from threedimo_training.embedded import adopt_recipe, begun_recipe, export, train
 from threedimo_training.latent_files import LatentFolder, person_share
-from threedimo_training.recipe import EmbeddedRecipe
+from threedimo_training.recipe import SCHEDULES, EmbeddedRecipe
 from threedimo_training.trainer import state_file
 
 NUM_CLIPS = 12
 RECIPE = EmbeddedRecipe(
     size=32,
     num_frames=9,
+    fps=8.0,
     num_clips=NUM_CLIPS,
     autoencoder_image_steps=2,
     autoencoder_steps=4,
@@ -52,6 +53,31 @@ def test_without_time_nothing_is_rendered(tmp_path):
 def test_export_before_training_says_what_to_run(tmp_path):
     with pytest.raises(EmptyMedia, match="threedimo-train embedded"):
         export(RECIPE, tmp_path, tmp_path / "model", print)
+
+
+def test_a_folder_keeps_the_recipe_that_it_was_begun_with(tmp_path):
+    cpu = torch.device("cpu")
+    assert begun_recipe(tmp_path) is None
+    assert adopt_recipe(tmp_path / "work", RECIPE, cpu) == RECIPE
+    assert adopt_recipe(tmp_path / "work", None, cpu) == RECIPE
+    with pytest.raises(TrainingMismatch, match="another recipe"):
+        adopt_recipe(tmp_path / "work", replace(RECIPE, size=48), cpu)
+    (tmp_path / "work" / "recipe.json").write_text("{}")
+    with pytest.raises(TrainingMismatch, match="damaged"):
+        adopt_recipe(tmp_path / "work", None, cpu)
+
+
+def test_a_new_folder_takes_what_suits_the_device(tmp_path):
+    assert adopt_recipe(tmp_path / "a", None, torch.device("cpu")) == SCHEDULES["cpu"]()
+    assert adopt_recipe(tmp_path / "b", None, torch.device("cuda")) == SCHEDULES["gpu"]()
+
+
+def test_clips_in_memory_read_like_clips_in_files(work):
+    files = CachedClips(work / "clips")
+    memory = CachedClips(work / "clips", resident=True)
+    for name in ("driving", "rotations", "hand_visible", "later_hints"):
+        for frames in (slice(None), slice(2, 3)):
+            assert torch.equal(files.read(name, [3, 0, 11], frames), memory.read(name, [3, 0, 11], frames))
 
 
 def test_trains_in_pieces_exports_and_runs(work, tmp_path):

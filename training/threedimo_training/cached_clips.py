@@ -112,12 +112,13 @@ class CachedClips:
     Args:
         folder: Holds the blocks.
         device: Where what is read goes.
+        resident: Whether to hold everything on the device: a GPU would wait for files most of the time.
 
     Raises:
         EmptyMedia: No block is there yet.
     """
 
-    def __init__(self, folder: Path, device: torch.device = CPU):
+    def __init__(self, folder: Path, device: torch.device = CPU, *, resident: bool = False):
         self.device = device
         self.files = sorted(folder.glob("shard-*.safetensors"))
         if not self.files:
@@ -128,6 +129,15 @@ class CachedClips:
         self._roles = [role for stored in self._open for role in json.loads(stored.metadata()["roles"])]
         self.sizes = [len(block) for block in texts]
         self._first = np.cumsum([0, *self.sizes])
+        names = self._open[0].keys() if resident else []
+        self._resident = {name: self._whole(name) for name in names}
+
+    def _whole(self, name: str) -> Tensor:
+        first = self._open[0].get_tensor(name)
+        column = torch.empty((len(self), *first.shape[1:]), dtype=first.dtype, device=self.device)
+        for number, stored in enumerate(self._open):
+            column[self._first[number] : self._first[number + 1]] = stored.get_tensor(name).to(self.device)
+        return column
 
     def __len__(self) -> int:
         """Samples in all blocks."""
@@ -147,6 +157,8 @@ class CachedClips:
 
     def read(self, name: str, indices: list[int], frames: slice = slice(None)) -> Tensor:
         """Stack one column of the samples at `indices`, optionally only some frames."""
+        if name in self._resident:
+            return self._resident[name][torch.tensor(indices, device=self.device), frames]
         pieces = []
         for index in indices:
             number = int(np.searchsorted(self._first, index, side="right")) - 1

@@ -8,16 +8,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import torch
 
+from threedimo.errors import TrainingMismatch
+from threedimo.media.writing import storage_errors
 from threedimo.pipeline import MotionTransferPipeline
 from threedimo.version import VERSION
 from threedimo.wire.messages import ModelInfo
 from threedimo_training.cached_clips import CPU, CachedClips, cache_shards
 from threedimo_training.latent_files import LatentFolder, write_latents
-from threedimo_training.recipe import MAX_TEXT_TOKENS, EmbeddedRecipe, make_scheduler
+from threedimo_training.recipe import MAX_TEXT_TOKENS, SCHEDULES, EmbeddedRecipe, make_scheduler
 from threedimo_training.samples.sample import ROLES
 from threedimo_training.samples.synthetic import draw_synthetic
+from threedimo_training.shards.durable import write_file
 from threedimo_training.shards.progress import RenderProgress
 from threedimo_training.shards.reader import ShardFolder
 from threedimo_training.shards.render_job import render_shards
@@ -29,6 +33,7 @@ from threedimo_training.training_state import load_state
 MAX_FILE = "15MB"
 # Shards rendered between two looks at the clock.
 RENDER_PORTION = 4
+RECIPE_FILE = "recipe.json"
 NOTES = (
     "Interim small model, trained briefly on procedural people only. It makes soft {size}x{size} pictures "
     "and keeps the reference person's colours and the room. It does not follow the driving motion yet, and "
@@ -72,6 +77,48 @@ def train(
     return run_stage(GeneratorStage(recipe, clips, latents, warm_up.encoder), work, deadline, report)
 
 
+def begun_recipe(work: Path) -> EmbeddedRecipe | None:
+    """The recipe that a work folder was begun with, None where nothing was begun.
+
+    Raises:
+        TrainingMismatch: Its record is damaged.
+    """
+    file = work / RECIPE_FILE
+    if not file.exists():
+        return None
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=EmbeddedRecipe)
+    except msgspec.DecodeError as error:
+        raise TrainingMismatch(f"{file} is damaged: {error}", remedy="choose another work folder") from error
+
+
+def adopt_recipe(work: Path, asked: EmbeddedRecipe | None, device: torch.device) -> EmbeddedRecipe:
+    """The recipe to train by: what the folder was begun with, else what is asked for, which is written down.
+
+    Args:
+        work: The folder; made if it is missing.
+        asked: None takes what is there, in a new folder what suits the device.
+        device: Where the training begins.
+
+    Raises:
+        TrainingMismatch: The folder was begun with another recipe, or its record is damaged.
+    """
+    begun = begun_recipe(work)
+    if begun is None:
+        begun = asked or SCHEDULES["gpu" if device.type == "cuda" else "cpu"]()
+        with storage_errors(work):
+            work.mkdir(parents=True, exist_ok=True)
+        write_file(work / RECIPE_FILE, msgspec.json.format(msgspec.json.encode(begun), indent=1) + b"\n")
+    if asked not in (None, begun):
+        raise TrainingMismatch(
+            "the work folder was begun with another recipe",
+            given=work,
+            allowed=f"the one in its {RECIPE_FILE}",
+            remedy="leave --schedule out to go on, or choose another work folder",
+        )
+    return begun
+
+
 def _clips(recipe: EmbeddedRecipe, work: Path, deadline: float, device: torch.device) -> CachedClips | None:
     """Render the shards and cache them; None when time is up before all are there."""
     shards = work / "shards"
@@ -94,7 +141,7 @@ def _clips(recipe: EmbeddedRecipe, work: Path, deadline: float, device: torch.de
                 report=progress,
             )
     whole = cache_shards(work / "clips", ShardFolder(shards), lambda _: time.monotonic() < deadline)
-    return CachedClips(work / "clips", device) if whole else None
+    return CachedClips(work / "clips", device, resident=device.type == "cuda") if whole else None
 
 
 def _latents(

@@ -218,8 +218,9 @@ class GeneratorStage(Stage):
         """Move the averaged weights towards the trained ones."""
         with torch.no_grad():
             for average, trained in self._pairs:
-                for slow, fast in zip(average.parameters(), trained.parameters(), strict=True):
-                    slow.lerp_(fast, 1 - EMA_DECAY)
+                slow, fast = list(average.parameters()), list(trained.parameters())
+                # one call, because hundreds of small ones add up
+                torch._foreach_lerp_(slow, fast, 1 - EMA_DECAY)  # pyright: ignore[reportPrivateImportUsage]
 
     def _mixture(self, progress: float, generator: torch.Generator) -> list[int]:
         same, cross, moving = self._by_role

@@ -40,7 +40,8 @@ def save_state(
     if optimizer is not None:
         for index, values in optimizer.state_dict()["state"].items():
             tensors |= {
-                f"optimizer/{index}/{key}": torch.as_tensor(value).clone() for key, value in values.items()
+                f"optimizer/{index}/{key}": torch.as_tensor(value).contiguous().clone()
+                for key, value in values.items()
             }
     tensors["random_state"] = torch.get_rng_state()
     partial = file.with_suffix(".partial")

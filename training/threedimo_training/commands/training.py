@@ -17,6 +17,11 @@ def add_commands(commands: Any) -> None:
     embedded.add_argument(
         "--minutes", type=float, required=True, metavar="M", help="time to spend in this call"
     )
+    embedded.add_argument(
+        "--schedule",
+        choices=("cpu", "gpu"),
+        help="how large and how long; default: what the work folder was begun with, or what suits the device",
+    )
     embedded.add_argument("--device", default="auto", help="auto, cpu, cuda ...; default: %(default)s")
     embedded.set_defaults(run=_embedded)
     export = commands.add_parser("export", help="write the embedded model as it is now, in 16 bits")
@@ -37,17 +42,25 @@ def report(line: str) -> None:
 
 def _embedded(options: argparse.Namespace) -> int:
     from threedimo.checkpoints import choose_device
-    from threedimo_training.embedded import train
-    from threedimo_training.recipe import EmbeddedRecipe
+    from threedimo_training.embedded import adopt_recipe, train
+    from threedimo_training.recipe import SCHEDULES
 
-    done = train(EmbeddedRecipe(), options.work, options.minutes, report, choose_device(options.device))
+    device = choose_device(options.device)
+    asked = SCHEDULES[options.schedule]() if options.schedule else None
+    recipe = adopt_recipe(options.work, asked, device)
+    done = train(recipe, options.work, options.minutes, report, device)
     report("all stages are done" if done else "time is up; the same command goes on from here")
     return 0
 
 
 def _export(options: argparse.Namespace) -> int:
-    from threedimo_training.embedded import export
-    from threedimo_training.recipe import EmbeddedRecipe
+    from threedimo.errors import EmptyMedia
+    from threedimo_training.embedded import begun_recipe, export
 
-    export(EmbeddedRecipe(), options.work, options.output, report)
+    recipe = begun_recipe(options.work)
+    if recipe is None:
+        raise EmptyMedia(
+            "nothing has been trained", given=options.work, remedy="run `threedimo-train embedded` first"
+        )
+    export(recipe, options.work, options.output, report)
     return 0
