@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
+import time
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from threedimo.checkpoints import load_pipeline
 from threedimo.errors import EmptyMedia, TrainingMismatch
@@ -102,6 +105,28 @@ def test_trains_in_pieces_exports_and_runs(work, tmp_path):
     assert result.frames.dtype == np.uint8
     # The first frame is the reference, through the autoencoder only.
     assert result.frames[0].std() > 0
+
+
+def _train_a_little(folder) -> bool:
+    """Train by a clock on which an hour passes after a few looks, so that every stage is stopped midway."""
+    ticks, monotonic = itertools.count(), time.monotonic
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(time, "monotonic", lambda: monotonic() + 3600 * (next(ticks) > 6))
+        return train(RECIPE, folder, 1, print)
+
+
+def test_stopping_and_resuming_gives_the_same_weights(work, tmp_path):
+    whole, pieces = (shutil.copytree(work, tmp_path / name) for name in ("whole", "pieces"))
+    assert train(RECIPE, whole, 5, print)
+    calls = 1
+    while not _train_a_little(pieces):
+        calls += 1
+        assert calls < 60
+    assert calls > 3
+    for stage in ("autoencoder", "warm_up", "generator"):
+        states = [load_file(state_file(folder, stage)) for folder in (whole, pieces)]
+        assert states[0].keys() == states[1].keys()
+        assert all(torch.equal(value, states[1][name]) for name, value in states[0].items()), stage
 
 
 def test_latents_and_person_shares_lie_on_one_grid(work):
