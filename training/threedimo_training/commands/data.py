@@ -25,7 +25,7 @@ def add_commands(commands: Commands) -> None:
     _add_body(commands)
     demo = commands.add_parser("demo-inputs", help="render the inputs of `threedimo demo`")
     demo.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="folder to write")
-    demo.add_argument("--seed", type=int, default=0, metavar="N", help="which sample; default: %(default)s")
+    demo.add_argument("--seed", type=_seed, default=0, metavar="N", help="which sample; default: %(default)s")
     demo.add_argument("--role", default="moving_camera", help="default: %(default)s")
     demo.set_defaults(run=_demo_inputs)
 
@@ -47,7 +47,7 @@ def _add_render(commands: Commands) -> None:
     render.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="folder of the shards")
     render.add_argument("--clips", type=int, required=True, metavar="N", help="samples in all")
     _add_clip_options(render)
-    render.add_argument("--seed", type=int, default=0, metavar="K", help="default: %(default)s")
+    render.add_argument("--seed", type=_seed, default=0, metavar="K", help="default: %(default)s")
     render.add_argument(
         "--roles",
         nargs="+",
@@ -129,10 +129,18 @@ def _add_ingest(commands: Commands) -> None:
 def _people(text: str) -> str | tuple[float, ...]:
     if text in ("one", "largest"):
         return text
-    box = tuple(float(number) for number in text.split(","))
-    if len(box) != 4:
-        raise ValueError(text)
-    return box
+    try:
+        left, top, right, bottom = (float(number) for number in text.split(","))
+    except ValueError as error:
+        allowed = "one, largest, or four numbers as in 100,50,400,700"
+        raise argparse.ArgumentTypeError(f"{text!r} says nobody; allowed: {allowed}") from error
+    return left, top, right, bottom
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no seed; allowed: 0, 1, 2, ...")
+    return int(text)
 
 
 def _add_show(commands: Commands) -> None:
@@ -140,13 +148,13 @@ def _add_show(commands: Commands) -> None:
     show.add_argument("shards", type=Path, metavar="SHARD", help="a shard, or a folder of shards")
     show.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="folder to write")
     show.add_argument("--count", type=int, default=24, metavar="N", help="samples; default: %(default)s")
-    show.add_argument("--seed", type=int, default=0, metavar="K", help="which ones; default: %(default)s")
+    show.add_argument("--seed", type=_seed, default=0, metavar="K", help="which ones; default: %(default)s")
     show.set_defaults(run=_show)
 
 
 def _add_body(commands: Commands) -> None:
     body = commands.add_parser("body", help="write a person as a mesh file")
-    body.add_argument("--seed", type=int, default=0, metavar="N", help="which person; default: %(default)s")
+    body.add_argument("--seed", type=_seed, default=0, metavar="N", help="which person; default: %(default)s")
     body.add_argument("--smplx", type=Path, metavar="FILE", help="your own licensed SMPL-H or SMPL-X model")
     body.add_argument("--export", type=Path, required=True, metavar="FILE", help=".glb, .obj or .ply")
     body.set_defaults(run=_body)
@@ -176,12 +184,18 @@ def _render(options: argparse.Namespace) -> int:
 
 
 def _draw_function(options: argparse.Namespace) -> Any:
-    from threedimo.errors import InvalidRequest
+    from threedimo.errors import InvalidRequest, InvalidScene
 
-    if (options.blend is not None) != (options.engine == "blender"):
+    only_blender = options.blend, options.blender, options.cameras, options.still or None
+    if options.engine != "blender" and any(option is not None for option in only_blender):
         raise InvalidRequest(
-            "a .blend and --engine blender belong together",
-            given=f"{options.blend or 'no .blend'} with --engine {options.engine}",
+            "a .blend, --blender, --cameras and --still are for filming with Blender",
+            given=f"--engine {options.engine}",
+            remedy="add --engine blender, or leave them out",
+        )
+    if options.engine == "blender" and (options.blend is None or not options.blend.is_file()):
+        raise InvalidScene(
+            "there is no .blend to film", given=options.blend or "none", remedy="name the file after `render`"
         )
     if options.motions is not None and options.engine == "blender":
         raise InvalidRequest("a .blend has motions of its own", given="--motions with --engine blender")

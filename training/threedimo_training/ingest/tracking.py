@@ -159,7 +159,7 @@ def _check_alone(tracks: list[Track], file: str, start: int, fps: float) -> None
         f"{file} shows several people",
         given=f"{max(most, len(tracks))} people about frame {frame} ({frame / fps:.2f} s)",
         allowed="one person",
-        remedy="choose the largest person, or whoever is inside a box, or cut the others out of the video",
+        remedy="--people largest, --people left,top,right,bottom in pixels, or cut the others out",
     )
 
 

@@ -11,7 +11,9 @@ from threedimo.camera import MOVES, CameraPath, View
 STILL = ("static", "handheld_static")
 MOVING = tuple(name for name in MOVES if name not in STILL)
 
-_TRIES = 4
+_TRIES = 6
+# How much of the person must be in the first frame.
+_SEEN_AT_FIRST = 0.95
 _LARGE_SHARE = 0.55
 _NEAR_M = 0.1
 _MIN_HEIGHT_M = 0.25
@@ -58,11 +60,13 @@ def draw_camera(
     Returns:
         A path whose subject is the middle of the points.
     """
-    best, largest, tries = None, -1.0, 0
+    best, largest, tries = None, -np.inf, 0
     while best is None or (largest < _LARGE_SHARE and tries < _TRIES):
         path = _draw_once(rng, points, forward, _draw_move(rng, moves), size, fps)
         tries += 1
         share = framed_share(path, points)
+        if _share_seen(path, points) < _SEEN_AT_FIRST:
+            share -= 1  # the first frame of a target is the reference: only for want of a better one
         # a move can lead a low camera under the floor
         if share > largest and path.positions[:, 2].min() > _LOWEST_M:
             best, largest = path, share
@@ -80,6 +84,13 @@ def framed_share(path: CameraPath, points: np.ndarray) -> float:
     slopes = seen[..., :2] / np.maximum(seen[..., 2:], _NEAR_M)
     spread = np.ptp(slopes, axis=1).max(axis=-1)
     return float(np.median(spread * path.intrinsics[:, 1, 1] / path.height))
+
+
+def _share_seen(path: CameraPath, points: np.ndarray) -> float:
+    """How many of the points (F, N, 3) are in the first picture."""
+    seen = (points[0] - path.positions[0]) @ path.rotations[0] @ path.intrinsics[0].T
+    pixels = seen[:, :2] / np.maximum(seen[:, 2:], _NEAR_M)
+    return float(((pixels > 0) & (pixels < [path.width, path.height])).all(axis=-1).mean())
 
 
 def _draw_once(

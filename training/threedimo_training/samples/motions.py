@@ -22,6 +22,8 @@ _KINDS: dict[str, tuple[str, Callable[[Path, float], Motion]]] = {
     ".bvh": ("bvh", read_bvh),
     ".npz": ("amass", read_amass),
 }
+# Lies in every folder of AMASS and says what the performer looks like.
+_NO_MOTION = "shape.npz"
 # Recordings kept decoded; a long one takes some hundred MB.
 _KEPT = 16
 
@@ -59,7 +61,10 @@ class RecordedMotions:
 
     def __init__(self, folder: Path):
         self.folder = folder
+        if not folder.is_dir():
+            raise InvalidMotion("recorded motions are not there", given=folder, allowed="a folder")
         files = [file for file in sorted(folder.rglob("*")) if file.suffix.lower() in _KINDS]
+        files = [file for file in files if file.name != _NO_MOTION]
         if not files:
             raise InvalidMotion("no recorded motions", given=folder, allowed=".bvh or AMASS-style .npz files")
         self._names = {file: f"{_KINDS[file.suffix.lower()][0]}:{file.stem}" for file in files}
@@ -75,7 +80,7 @@ class RecordedMotions:
             raise InvalidMotion(
                 f"{'none' if held_out else 'all'} of the recordings are held out by their names",
                 given=self.folder,
-                remedy="add or rename recordings, or ask for the other side",
+                remedy="add or rename recordings, or draw the other side (--held-out)",
             )
         file = files[int(rng.integers(len(files)))]
         whole = _read(file, fps)

@@ -28,7 +28,8 @@ _LICENCES = {
 }
 _GAPS = {
     "synthetic": (
-        "Procedural motion and painted clothes: no cloth that swings, no props, no faces that speak.",
+        "Procedural motion, unless recordings were performed.",
+        "Painted clothes: no cloth that swings, no props, no faces that speak.",
         "Bare places and soft light: real footage is more varied.",
     ),
     "blender": ("As many people, clothes and places as the scenes hold, which may be few.",),
@@ -158,4 +159,6 @@ def _command(plan: RenderPlan) -> str:
         words.append("--roles " + " ".join(options.roles))
     if options.held_out:
         words.append("--held-out")
+    if "(" in plan.drawn_by:
+        words.append("... (and the source that `drawn_by` in render.json names)")
     return " ".join(words)

@@ -28,6 +28,7 @@ class RenderProgress:
         self._is_terminal = self._stream.isatty()
         self._bar: tqdm[NoReturn] | None = None
         self._total = self._done_before = 0
+        self._told: int | None = None
         self._begun_s = self._line_at_s = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -40,7 +41,7 @@ class RenderProgress:
 
     def begin(self, done: int, total: int) -> None:
         """Start counting: so many clips of all are there already."""
-        self._total, self._done_before = total, done
+        self._total, self._done_before, self._told = total, done, None
         self._begun_s = self._line_at_s = time.monotonic()
         if done:
             self.note(f"{done} of {total} clips are there already")
@@ -53,7 +54,8 @@ class RenderProgress:
         estimate = f"{speed:.2f} clips/s, {_span((self._total - done) / speed)} left" if fresh else ""
         if self._is_terminal:
             self._show_bar(done, estimate)
-        elif now_s - self._line_at_s >= _LINE_INTERVAL_S or done == self._total:
+        elif now_s - self._line_at_s >= _LINE_INTERVAL_S or done == self._total != self._told:
+            self._told = done
             self._line_at_s = now_s
             self.note(f"{done} of {self._total} clips{', ' if estimate else ''}{estimate}")
 
