@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -78,6 +79,18 @@ def test_index_and_card_are_written_again(shards):
     assert main(["index", str(shards)]) == 0
     assert main(["card", str(shards)]) == 0
     assert json.loads((shards / "index.json").read_text())
+
+
+def test_a_damaged_shard_gets_no_new_index(shards, tmp_path, capsys):
+    folder = shutil.copytree(shards, tmp_path / "copy")
+    shard = folder / "shard-00000.tar"
+    content = bytearray(shard.read_bytes())
+    content[content.index(b"driving_joints_world") + 400] ^= 0xFF
+    shard.write_bytes(content)
+    before = (folder / "index.json").read_bytes()
+    assert main(["index", str(folder)]) == 12
+    assert "shard-00000.tar" in capsys.readouterr().err
+    assert (folder / "index.json").read_bytes() == before
 
 
 def test_body_writes_a_mesh(tmp_path):

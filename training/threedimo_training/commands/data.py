@@ -247,8 +247,12 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _index(options: argparse.Namespace) -> int:
-    from threedimo_training.shards.index import index_folder
+    from threedimo_training.shards.index import index_folder, shard_files
+    from threedimo_training.shards.reader import open_shard
 
+    for file in shard_files(options.folder):
+        for _ in open_shard(file):
+            pass  # a new index must not vouch for what cannot be read
     entries = index_folder(options.folder)
     print(f"{sum(entry.samples for entry in entries)} samples in {len(entries)} shards")
     return 0
