@@ -110,6 +110,7 @@ def test_body_writes_a_mesh(tmp_path):
             12,
             "missing.blend",
         ),
+        (["render", "--motions", "nowhere", "--clips", "1", "--output", "x"], 12, "nowhere"),
         (["ingest", "missing.mp4", "--output", "x"], 3, "missing.mp4"),
         (["show", "nowhere", "--output", "x"], 12, "nowhere"),
         (["body", "--smplx", "SMPLX_NEUTRAL.npz", "--export", "a.glb"], 12, "SMPLX_NEUTRAL.npz"),
@@ -124,3 +125,5 @@ def test_bad_input_is_told_in_one_line(arguments, code, words, tmp_path, monkeyp
     said = capsys.readouterr().err.strip().splitlines()[-1]
     assert said.startswith("threedimo-train: error [")
     assert words in said
+    if arguments[0] == "render":
+        assert not (tmp_path / "x" / "render.json").exists()

@@ -200,10 +200,12 @@ def _draw_function(options: argparse.Namespace) -> Any:
     if options.motions is not None and options.engine == "blender":
         raise InvalidRequest("a .blend has motions of its own", given="--motions with --engine blender")
     if options.engine == "synthetic":
+        from threedimo_training.samples.motions import RecordedMotions
         from threedimo_training.samples.synthetic import draw_synthetic
 
         if options.motions is None:
             return draw_synthetic
+        RecordedMotions(options.motions)  # a wrong folder is told before an output folder is begun
         return functools.partial(draw_synthetic, motions=str(options.motions.absolute()))
     from threedimo_training.blender_scenes.drawing import draw_blender_sample
 
