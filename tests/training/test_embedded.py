@@ -14,9 +14,10 @@ from threedimo.checkpoints import load_pipeline
 from threedimo.errors import EmptyMedia, TrainingMismatch
 from threedimo_training.cached_clips import CachedClips
 from threedimo_training.embedded import adopt_recipe, begun_recipe, export, train
+from threedimo_training.generator_stage import GeneratorStage
 from threedimo_training.latent_files import LatentFolder, person_share
 from threedimo_training.recipe import SCHEDULES, EmbeddedRecipe
-from threedimo_training.stages import AutoencoderStage, GeneratorStage, Stage, WarmUpStage
+from threedimo_training.stages import AutoencoderStage, Stage, WarmUpStage
 from threedimo_training.trainer import state_file
 
 NUM_CLIPS = 12

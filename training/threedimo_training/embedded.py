@@ -17,6 +17,7 @@ from threedimo.pipeline import MotionTransferPipeline
 from threedimo.version import VERSION
 from threedimo.wire.messages import ModelInfo
 from threedimo_training.cached_clips import CPU, CachedClips, cache_shards
+from threedimo_training.generator_stage import GeneratorStage
 from threedimo_training.latent_files import LatentFolder, write_latents
 from threedimo_training.recipe import MAX_TEXT_TOKENS, SCHEDULES, EmbeddedRecipe, make_scheduler
 from threedimo_training.samples.sample import ROLES
@@ -26,7 +27,7 @@ from threedimo_training.shards.progress import RenderProgress
 from threedimo_training.shards.reader import ShardFolder
 from threedimo_training.shards.render_job import render_shards
 from threedimo_training.shards.writer import SHARD_SAMPLES
-from threedimo_training.stages import AutoencoderStage, GeneratorStage, WarmUpStage, measure_statistics
+from threedimo_training.stages import AutoencoderStage, WarmUpStage, measure_statistics
 from threedimo_training.trainer import has_fast_bfloat16, run_stage, state_file
 from threedimo_training.training_state import load_state
 

@@ -7,13 +7,15 @@ elsewhere.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 
 from threedimo.camera import CameraPath
 from threedimo.errors import InvalidShard
 
-ROLES = ("same_view", "cross_view", "moving_camera")
+Role = Literal["same_view", "cross_view", "moving_camera"]
+ROLES: tuple[Role, ...] = get_args(Role)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,170 @@
+"""The embedded model's last stage: motion encoder and generator together, in the paper's mixtures."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor
+
+from threedimo.models import MotionEncoder
+from threedimo_training.augment import jitter_colours, warp_perspective
+from threedimo_training.cached_clips import CachedClips, video_tensor
+from threedimo_training.flow_matching import (
+    FlowBatch,
+    flow_loss,
+    noise_latents,
+    predict_velocity,
+    random_levels,
+)
+from threedimo_training.geometry_head import GeometryHead
+from threedimo_training.latent_files import LatentFolder
+from threedimo_training.place_head import PlaceHead, hidden_states
+from threedimo_training.recipe import (
+    MAX_TEXT_TOKENS,
+    EmbeddedRecipe,
+    make_camera_encoder,
+    make_text_encoder,
+    make_tokenizer,
+    make_transformer,
+    seeded,
+)
+from threedimo_training.samples.sample import ROLES, Role
+from threedimo_training.schedule import (
+    HINTS_DROPOUT,
+    MOTION_DROPOUT,
+    TEXT_DROPOUT,
+    draw_stretch,
+    dropped,
+    geometry_weight,
+    mixture,
+    video_frames,
+)
+from threedimo_training.stages import Stage, picked, read_hands
+
+PLACE_WEIGHT = 1.0
+PERSON_WEIGHT = 4.0
+ENCODER_INTERVAL = 4
+EMA_DECAY = 0.99
+METER_INTERVAL = 50
+
+
+class GeneratorStage(Stage):
+    """Stage 3; the method itself."""
+
+    name, learning_rate = "generator", 7e-4
+
+    def __init__(
+        self, recipe: EmbeddedRecipe, clips: CachedClips, latents: LatentFolder, encoder: MotionEncoder
+    ):
+        seeded(recipe.seed + 2)
+        self.recipe, self.clips, self.latents, self.num_steps = recipe, clips, latents, recipe.generator_steps
+        self.device = clips.device
+        self.tokenizer = make_tokenizer()
+        self.encoder = encoder
+        self.camera_encoder = make_camera_encoder()
+        self.text_encoder = make_text_encoder(len(self.tokenizer))
+        self.transformer = make_transformer()
+        self.geometry = GeometryHead(encoder.num_tokens, encoder.config["motion_dim"])
+        trained = {
+            "motion_encoder": self.encoder,
+            "camera_encoder": self.camera_encoder,
+            "text_encoder": self.text_encoder,
+            "transformer": self.transformer,
+        }
+        averaged = {
+            f"ema_{name}": copy.deepcopy(module).requires_grad_(False) for name, module in trained.items()
+        }
+        self._pairs = [(averaged[f"ema_{name}"], module) for name, module in trained.items()]
+        config = self.transformer.config
+        self._patch_size = config["patch_size"][1]
+        self._middle = self.transformer.blocks[len(self.transformer.blocks) // 2 - 1]
+        self.places = PlaceHead(config["num_attention_heads"] * config["attention_head_dim"])
+        self.modules = {**trained, "geometry": self.geometry, "places": self.places, **averaged}
+        self._by_role = {role: [i for i in range(len(latents)) if clips.role(i) == role] for role in ROLES}
+
+    def losses(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
+        """Denoise targets of the paper's current mixture under conditions that drop out now and then."""
+        progress = step / self.num_steps
+        indices = [self._drawn(role, generator) for role in mixture(progress, self.recipe.generator_batch)]
+        stretch, num_lead = draw_stretch((self.recipe.num_frames - 1) // 4 + 1, generator)
+        batch, weight = self._noised(indices, stretch, num_lead, generator)
+        # The encoder costs more than the generator and arrives warmed up: it learns in some of the steps.
+        with torch.set_grad_enabled(step % ENCODER_INTERVAL == 0):
+            motion = self._motion_tokens(indices, stretch, generator)
+        geometry = self.geometry.loss(motion, self.clips.read("rotations", indices, video_frames(stretch)))
+        heard = dropped(motion, MOTION_DROPOUT, generator)
+        camera = dropped(self._camera_tokens(indices, stretch), HINTS_DROPOUT, generator)
+        text = self._text(indices, generator)
+        with hidden_states(self._middle) as seen:
+            velocity = predict_velocity(self.transformer, batch, text, heard, camera)
+        flow = flow_loss(velocity, batch, weight).mean()
+        place = self._place_loss(seen[0], indices, stretch, batch)
+        loss = flow + geometry_weight(progress) * geometry + PLACE_WEIGHT * place
+        found = {"loss": loss, "flow": flow, "geometry": geometry, "place": place}
+        if step % METER_INTERVAL == 0:
+            found["motion_sensitivity"] = self._motion_sensitivity(batch, weight, text, motion, camera)
+        return found
+
+    @torch.no_grad()
+    def _motion_sensitivity(
+        self, batch: FlowBatch, weight: Tensor, text: Tensor, motion: Tensor, camera: Tensor
+    ) -> Tensor:
+        """How much worse another clip's motion predicts the targets; above 0, the generator listens."""
+        right, wrong = (
+            flow_loss(predict_velocity(self.transformer, batch, text, tokens, camera), batch, weight).mean()
+            for tokens in (motion, motion.roll(1, dims=0))
+        )
+        return wrong / right - 1
+
+    def _place_loss(self, hidden: Tensor, indices: list[int], stretch: slice, batch: FlowBatch) -> Tensor:
+        # the last video frame of each latent frame
+        frames = slice(4 * stretch.start, 4 * (stretch.stop - 1) + 1, 4)
+        grid = batch.noised.shape[2], *(side // self._patch_size for side in batch.noised.shape[3:])
+        silhouette, joints = (
+            self.clips.read(name, indices, frames) for name in ("silhouette", "target_joints")
+        )
+        return self.places.loss(hidden, grid, batch.num_lead, silhouette, joints)
+
+    def after_step(self) -> None:
+        """Move the averaged weights towards the trained ones."""
+        with torch.no_grad():
+            for average, trained in self._pairs:
+                slow, fast = list(average.parameters()), list(trained.parameters())
+                # one call, because hundreds of small ones add up
+                torch._foreach_lerp_(slow, fast, 1 - EMA_DECAY)  # pyright: ignore[reportPrivateImportUsage]
+
+    def _drawn(self, role: Role, generator: torch.Generator) -> int:
+        samples = self._by_role[role]
+        return samples[picked(len(samples), 1, generator)[0]]
+
+    def _noised(
+        self, indices: list[int], stretch: slice, num_lead: int, generator: torch.Generator
+    ) -> tuple[FlowBatch, Tensor]:
+        latents = self.latents.read("latents", indices)[:, :, stretch].float()
+        person = self.latents.read("person", indices)[:, None, stretch].float()
+        weight = 1 + PERSON_WEIGHT * person
+        noise = torch.randn(latents.shape, generator=generator).to(self.device)
+        levels = random_levels(len(indices), generator).to(self.device)
+        return noise_latents(latents, num_lead, self._patch_size, levels, noise), weight / weight.mean()
+
+    def _motion_tokens(self, indices: list[int], stretch: slice, generator: torch.Generator) -> Tensor:
+        frames = video_frames(stretch)
+        video = video_tensor(self.clips.read("driving", indices, frames))
+        video = jitter_colours(warp_perspective(video, generator), generator)
+        crops, visible = read_hands(self.clips, indices, frames)
+        # Real footage often comes without located hands: half of the clips learn to do without.
+        kept = torch.rand(len(indices), 1, 1, generator=generator) < 0.5
+        visible = visible & kept.to(self.device)
+        return self.encoder(video, crops, visible)
+
+    def _camera_tokens(self, indices: list[int], stretch: slice) -> Tensor:
+        return self.camera_encoder(self.clips.read("later_hints" if stretch.start else "hints", indices))
+
+    def _text(self, indices: list[int], generator: torch.Generator) -> Tensor:
+        dropped = torch.rand(len(indices), generator=generator) < TEXT_DROPOUT
+        texts = ["" if drop else self.clips.text(index) for index, drop in zip(indices, dropped, strict=True)]
+        tokens = self.tokenizer(texts, return_tensors="pt", padding="max_length", max_length=MAX_TEXT_TOKENS)
+        mask = tokens.attention_mask.to(self.device)
+        embedded = self.text_encoder(tokens.input_ids.to(self.device), mask).last_hidden_state
+        return embedded * mask[..., None]
