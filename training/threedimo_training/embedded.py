@@ -49,6 +49,8 @@ def train(
     minutes: float,
     report: Callable[[str], None],
     device: torch.device = CPU,
+    *,
+    compiled: bool = False,
 ) -> bool:
     """Go on with the training for at most `minutes`, through whatever stages that reaches.
 
@@ -58,6 +60,7 @@ def train(
         minutes: Time to spend.
         report: Is told how it goes, line by line.
         device: Where to train; may change from call to call.
+        compiled: Compile the blocks that repeat, which needs a C++ compiler and about a minute.
 
     Returns:
         Whether all stages are done.
@@ -75,7 +78,10 @@ def train(
     latents = _latents(autoencoder, clips, work, deadline, report)
     if latents is None:
         return False
-    return run_stage(GeneratorStage(recipe, clips, latents, warm_up.encoder), work, deadline, report)
+    generator = GeneratorStage(recipe, clips, latents, warm_up.encoder)
+    if compiled:
+        generator.compile()
+    return run_stage(generator, work, deadline, report)
 
 
 def begun_recipe(work: Path) -> EmbeddedRecipe | None:

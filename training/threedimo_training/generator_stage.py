@@ -83,6 +83,13 @@ class GeneratorStage(Stage):
         self.modules = {**trained, "geometry": self.geometry, "places": self.places, **averaged}
         self._by_role = {role: [i for i in range(len(latents)) if clips.role(i) == role] for role in ROLES}
 
+    def compile(self) -> None:
+        """Compile the blocks that repeat, one by one: a whole graph would take minutes to start."""
+        tokenizers = [self.encoder.body] + ([self.encoder.hands] if self.encoder.hands else [])
+        repeated = [layer for tokenizer in tokenizers for layer in tokenizer.layers.layers]
+        for block in (*repeated, *self.transformer.blocks):
+            block.compile()
+
     def losses(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
         """Denoise targets of the paper's current mixture under conditions that drop out now and then."""
         progress = step / self.num_steps

@@ -82,7 +82,7 @@ def cpu_recipe() -> EmbeddedRecipe:
         num_clips=6_000,
         autoencoder_image_steps=3_750,
         autoencoder_steps=6_000,
-        warm_up_steps=1_500,
+        warm_up_steps=2_200,
         generator_steps=12_000,
         autoencoder_images=16,
         autoencoder_clips=2,

@@ -36,6 +36,9 @@ class Stage(ABC):
     def losses(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
         """Losses of step `step`, `loss` among them; what else is in the dictionary is reported."""
 
+    def compile(self) -> None:  # noqa: B027 - worth its start only where a step repeats the same block often
+        """Compile what repeats; changes speed alone."""
+
     def after_step(self) -> None:  # noqa: B027 - most stages have nothing to do here
         """Do what follows every optimizer step."""
 

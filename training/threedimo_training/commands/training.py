@@ -23,6 +23,9 @@ def add_commands(commands: Any) -> None:
         help="how large and how long; default: what the work folder was begun with, or what suits the device",
     )
     embedded.add_argument("--device", default="auto", help="auto, cpu, cuda ...; default: %(default)s")
+    embedded.add_argument(
+        "--compile", action="store_true", help="faster steps after a minute of compiling with a C++ compiler"
+    )
     embedded.set_defaults(run=_embedded)
     export = commands.add_parser("export", help="write the embedded model as it is now, in 16 bits")
     export.add_argument(
@@ -48,7 +51,7 @@ def _embedded(options: argparse.Namespace) -> int:
     device = choose_device(options.device)
     asked = SCHEDULES[options.schedule]() if options.schedule else None
     recipe = adopt_recipe(options.work, asked, device)
-    done = train(recipe, options.work, options.minutes, report, device)
+    done = train(recipe, options.work, options.minutes, report, device, compiled=options.compile)
     report("all stages are done" if done else "time is up; the same command goes on from here")
     return 0
 
