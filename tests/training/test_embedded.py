@@ -17,7 +17,7 @@ from threedimo_training.embedded import adopt_recipe, begun_recipe, export, trai
 from threedimo_training.generator_stage import GeneratorStage
 from threedimo_training.latent_files import LatentFolder, person_share
 from threedimo_training.recipe import SCHEDULES, EmbeddedRecipe
-from threedimo_training.stages import AutoencoderStage, Stage, WarmUpStage
+from threedimo_training.stages import AutoencoderStage, DecoderStage, Stage, WarmUpStage
 from threedimo_training.trainer import state_file
 
 NUM_CLIPS = 12
@@ -30,6 +30,7 @@ RECIPE = EmbeddedRecipe(
     autoencoder_steps=4,
     warm_up_steps=3,
     generator_steps=6,
+    decoder_steps=2,
     autoencoder_images=4,
     autoencoder_clips=2,
     warm_up_batch=4,
@@ -37,12 +38,16 @@ RECIPE = EmbeddedRecipe(
 )
 
 
+STAGES = ("autoencoder", "warm_up", "generator", "decoder")
+
+
 @pytest.fixture(scope="module")
 def work(tmp_path_factory):
     """A work folder in which a first call has rendered and cached the clips, and nothing else."""
     folder = tmp_path_factory.mktemp("work")
-    assert train(replace(RECIPE, autoencoder_steps=0, warm_up_steps=0, generator_steps=0), folder, 5, print)
-    for stage in ("autoencoder", "warm_up", "generator"):
+    nothing = {f"{stage}_steps": 0 for stage in STAGES}
+    assert train(replace(RECIPE, **nothing), folder, 5, print)
+    for stage in STAGES:
         state_file(folder, stage).unlink()
     shutil.rmtree(folder / "latents")
     return folder
@@ -88,7 +93,7 @@ def test_trains_in_pieces_exports_and_runs(work, tmp_path):
     assert not train(RECIPE, work, 0, lines.append)
     assert not train(replace(RECIPE, generator_steps=6), work, 0.0, lines.append)
     assert train(RECIPE, work, 5, lines.append)
-    for stage in ("autoencoder", "warm_up", "generator"):
+    for stage in STAGES:
         assert state_file(work, stage).exists()
         assert any(line.startswith(stage) for line in lines)
     assert any("motion_sensitivity" in line for line in lines)
@@ -124,13 +129,13 @@ def _train_until(stage: type[Stage], step: int, folder) -> None:
 
 
 def test_stopping_and_resuming_gives_the_same_weights(work, tmp_path):
-    only_data = shutil.ignore_patterns("autoencoder*", "warm_up*", "generator*", "latents")
+    only_data = shutil.ignore_patterns("latents", *(f"{stage}*" for stage in STAGES))
     whole, pieces = (shutil.copytree(work, tmp_path / name, ignore=only_data) for name in ("whole", "pieces"))
     assert train(RECIPE, whole, 5, print)
-    for stage, step in ((AutoencoderStage, 2), (WarmUpStage, 1), (GeneratorStage, 3)):
+    for stage, step in ((AutoencoderStage, 2), (WarmUpStage, 1), (GeneratorStage, 3), (DecoderStage, 1)):
         _train_until(stage, step, pieces)
     assert train(RECIPE, pieces, 5, print)
-    for stage in ("autoencoder", "warm_up", "generator"):
+    for stage in STAGES:
         states = [load_file(state_file(folder, stage)) for folder in (whole, pieces)]
         assert states[0].keys() == states[1].keys()
         assert all(torch.equal(value, states[1][name]) for name, value in states[0].items()), stage

@@ -27,7 +27,7 @@ from threedimo_training.shards.progress import RenderProgress
 from threedimo_training.shards.reader import ShardFolder
 from threedimo_training.shards.render_job import render_shards
 from threedimo_training.shards.writer import SHARD_SAMPLES
-from threedimo_training.stages import AutoencoderStage, WarmUpStage, measure_statistics
+from threedimo_training.stages import AutoencoderStage, DecoderStage, WarmUpStage, measure_statistics
 from threedimo_training.trainer import has_fast_bfloat16, run_stage, state_file
 from threedimo_training.training_state import load_state
 
@@ -81,7 +81,11 @@ def train(
     generator = GeneratorStage(recipe, clips, latents, warm_up.encoder)
     if compiled:
         generator.compile()
-    return run_stage(generator, work, deadline, report)
+    if not run_stage(generator, work, deadline, report):
+        return False
+    # the latents may have been encoded in 16 bits
+    load_state(state_file(work, autoencoder.name), autoencoder.modules)
+    return run_stage(DecoderStage(recipe, clips, autoencoder.autoencoder), work, deadline, report)
 
 
 def begun_recipe(work: Path) -> EmbeddedRecipe | None:
@@ -184,6 +188,9 @@ def export(recipe: EmbeddedRecipe, work: Path, output: Path, report: Callable[[s
     autoencoder = AutoencoderStage(recipe, clips)
     load_state(state_file(work, "autoencoder"), autoencoder.modules)
     measure_statistics(autoencoder.autoencoder.eval(), clips)
+    if state_file(work, "decoder").exists():
+        decoder = DecoderStage(recipe, clips, autoencoder.autoencoder)
+        load_state(state_file(work, "decoder"), decoder.modules)
     generator = GeneratorStage(
         recipe, clips, LatentFolder(work / "latents"), WarmUpStage(recipe, clips).encoder
     )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from threedimo.models import MotionEncoder
+from threedimo.models import MotionEncoder, MotionWanTransformer3DModel
 from threedimo_training.augment import jitter_colours, warp_perspective
 from threedimo_training.cached_clips import CachedClips, video_tensor
 from threedimo_training.flow_matching import (
@@ -22,6 +23,7 @@ from threedimo_training.latent_files import LatentFolder
 from threedimo_training.place_head import PlaceHead, hidden_states
 from threedimo_training.recipe import (
     MAX_TEXT_TOKENS,
+    MOTION_DIM,
     EmbeddedRecipe,
     make_camera_encoder,
     make_text_encoder,
@@ -50,9 +52,25 @@ METER_INTERVAL = 50
 
 
 class GeneratorStage(Stage):
-    """Stage 3; the method itself."""
+    """Stage 3; the method itself.
+
+    What the ablations leave out is an attribute here or a method without an underscore, and nothing else.
+
+    Attributes:
+        mixtures_end: How far the training gets through the paper's mixtures, as a share of its steps.
+        geometry_scale: Times the geometry loss's fading weight.
+        place_weight: Of the place head's loss.
+        hints_dropout: Share of the samples that do without camera hints.
+        encoder_interval: The encoder learns in one step of so many: it costs more than the generator and
+            arrives warmed up.
+    """
 
     name, learning_rate = "generator", 7e-4
+    mixtures_end: ClassVar[float] = 1.0
+    geometry_scale: ClassVar[float] = 1.0
+    place_weight: ClassVar[float] = PLACE_WEIGHT
+    hints_dropout: ClassVar[float] = HINTS_DROPOUT
+    encoder_interval: ClassVar[int] = ENCODER_INTERVAL
 
     def __init__(
         self, recipe: EmbeddedRecipe, clips: CachedClips, latents: LatentFolder, encoder: MotionEncoder
@@ -64,8 +82,8 @@ class GeneratorStage(Stage):
         self.encoder = encoder
         self.camera_encoder = make_camera_encoder()
         self.text_encoder = make_text_encoder(len(self.tokenizer))
-        self.transformer = make_transformer()
-        self.geometry = GeometryHead(encoder.num_tokens, encoder.config["motion_dim"])
+        self.transformer = self.new_transformer()
+        self.geometry = GeometryHead(encoder.num_tokens, MOTION_DIM)
         trained = {
             "motion_encoder": self.encoder,
             "camera_encoder": self.camera_encoder,
@@ -77,11 +95,15 @@ class GeneratorStage(Stage):
         }
         self._pairs = [(averaged[f"ema_{name}"], module) for name, module in trained.items()]
         config = self.transformer.config
-        self._patch_size = config["patch_size"][1]
+        self.patch_size = config["patch_size"][1]
         self._middle = self.transformer.blocks[len(self.transformer.blocks) // 2 - 1]
         self.places = PlaceHead(config["num_attention_heads"] * config["attention_head_dim"])
         self.modules = {**trained, "geometry": self.geometry, "places": self.places, **averaged}
         self._by_role = {role: [i for i in range(len(latents)) if clips.role(i) == role] for role in ROLES}
+
+    def new_transformer(self) -> MotionWanTransformer3DModel:
+        """The generator, untrained."""
+        return make_transformer()
 
     def compile(self) -> None:
         """Compile the blocks that repeat, one by one: a whole graph would take minutes to start."""
@@ -93,21 +115,21 @@ class GeneratorStage(Stage):
     def losses(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
         """Denoise targets of the paper's current mixture under conditions that drop out now and then."""
         progress = step / self.num_steps
-        indices = [self._drawn(role, generator) for role in mixture(progress, self.recipe.generator_batch)]
+        indices = [self._drawn(role, generator) for role in self._roles(progress)]
         stretch, num_lead = draw_stretch((self.recipe.num_frames - 1) // 4 + 1, generator)
         batch, weight = self._noised(indices, stretch, num_lead, generator)
-        # The encoder costs more than the generator and arrives warmed up: it learns in some of the steps.
-        with torch.set_grad_enabled(step % ENCODER_INTERVAL == 0):
-            motion = self._motion_tokens(indices, stretch, generator)
+        with torch.set_grad_enabled(step % self.encoder_interval == 0):
+            motion = self.augmented_motion(indices, video_frames(stretch), generator)
         geometry = self.geometry.loss(motion, self.clips.read("rotations", indices, video_frames(stretch)))
         heard = dropped(motion, MOTION_DROPOUT, generator)
-        camera = dropped(self._camera_tokens(indices, stretch), HINTS_DROPOUT, generator)
+        camera = dropped(self.camera_tokens(indices, stretch), self.hints_dropout, generator)
         text = self._text(indices, generator)
         with hidden_states(self._middle) as seen:
             velocity = predict_velocity(self.transformer, batch, text, heard, camera)
         flow = flow_loss(velocity, batch, weight).mean()
         place = self._place_loss(seen[0], indices, stretch, batch)
-        loss = flow + geometry_weight(progress) * geometry + PLACE_WEIGHT * place
+        geometry_now = self.geometry_scale * geometry_weight(progress)
+        loss = flow + geometry_now * geometry + self.place_weight * place
         found = {"loss": loss, "flow": flow, "geometry": geometry, "place": place}
         if step % METER_INTERVAL == 0:
             found["motion_sensitivity"] = self._motion_sensitivity(batch, weight, text, motion, camera)
@@ -127,7 +149,7 @@ class GeneratorStage(Stage):
     def _place_loss(self, hidden: Tensor, indices: list[int], stretch: slice, batch: FlowBatch) -> Tensor:
         # the last video frame of each latent frame
         frames = slice(4 * stretch.start, 4 * (stretch.stop - 1) + 1, 4)
-        grid = batch.noised.shape[2], *(side // self._patch_size for side in batch.noised.shape[3:])
+        grid = batch.noised.shape[2], *(side // self.patch_size for side in batch.noised.shape[3:])
         silhouette, joints = (
             self.clips.read(name, indices, frames) for name in ("silhouette", "target_joints")
         )
@@ -141,6 +163,14 @@ class GeneratorStage(Stage):
                 # one call, because hundreds of small ones add up
                 torch._foreach_lerp_(slow, fast, 1 - EMA_DECAY)  # pyright: ignore[reportPrivateImportUsage]
 
+    def take_averaged(self) -> None:
+        """Put the averaged weights in place of the trained ones, to measure what an export would hold."""
+        for average, trained in self._pairs:
+            trained.load_state_dict(average.state_dict())
+
+    def _roles(self, progress: float) -> list[Role]:
+        return mixture(self.mixtures_end * progress, self.recipe.generator_batch)
+
     def _drawn(self, role: Role, generator: torch.Generator) -> int:
         samples = self._by_role[role]
         return samples[picked(len(samples), 1, generator)[0]]
@@ -149,14 +179,24 @@ class GeneratorStage(Stage):
         self, indices: list[int], stretch: slice, num_lead: int, generator: torch.Generator
     ) -> tuple[FlowBatch, Tensor]:
         latents = self.latents.read("latents", indices)[:, :, stretch].float()
-        person = self.latents.read("person", indices)[:, None, stretch].float()
-        weight = 1 + PERSON_WEIGHT * person
         noise = torch.randn(latents.shape, generator=generator).to(self.device)
         levels = random_levels(len(indices), generator).to(self.device)
-        return noise_latents(latents, num_lead, self._patch_size, levels, noise), weight / weight.mean()
+        batch = noise_latents(latents, num_lead, self.patch_size, levels, noise)
+        return batch, self.loss_weight(indices, stretch)
 
-    def _motion_tokens(self, indices: list[int], stretch: slice, generator: torch.Generator) -> Tensor:
-        frames = video_frames(stretch)
+    def loss_weight(self, indices: list[int], stretch: slice) -> Tensor:
+        """How much each latent place counts (batch, 1, latent_frames, height, width): people more; mean 1."""
+        person = self.latents.read("person", indices)[:, None, stretch].float()
+        weight = 1 + PERSON_WEIGHT * person
+        return weight / weight.mean()
+
+    def motion_tokens(self, indices: list[int], frames: slice) -> Tensor:
+        """Tokens (batch, frames, K, motion_dim) of the driving frames as they are, for measuring."""
+        video = video_tensor(self.clips.read("driving", indices, frames))
+        return self.encoder(video, *read_hands(self.clips, indices, frames))
+
+    def augmented_motion(self, indices: list[int], frames: slice, generator: torch.Generator) -> Tensor:
+        """The same of frames that are warped and recoloured, half of the clips without hands, for learning."""
         video = video_tensor(self.clips.read("driving", indices, frames))
         video = jitter_colours(warp_perspective(video, generator), generator)
         crops, visible = read_hands(self.clips, indices, frames)
@@ -165,12 +205,17 @@ class GeneratorStage(Stage):
         visible = visible & kept.to(self.device)
         return self.encoder(video, crops, visible)
 
-    def _camera_tokens(self, indices: list[int], stretch: slice) -> Tensor:
+    def camera_tokens(self, indices: list[int], stretch: slice) -> Tensor:
+        """Tokens (batch, frames, 1, motion_dim) of the targets' exact cameras."""
         return self.camera_encoder(self.clips.read("later_hints" if stretch.start else "hints", indices))
 
     def _text(self, indices: list[int], generator: torch.Generator) -> Tensor:
         dropped = torch.rand(len(indices), generator=generator) < TEXT_DROPOUT
         texts = ["" if drop else self.clips.text(index) for index, drop in zip(indices, dropped, strict=True)]
+        return self.embed(texts)
+
+    def embed(self, texts: list[str]) -> Tensor:
+        """Embeddings (batch, MAX_TEXT_TOKENS, text_dim) of texts, zeros after each text's end."""
         tokens = self.tokenizer(texts, return_tensors="pt", padding="max_length", max_length=MAX_TEXT_TOKENS)
         mask = tokens.attention_mask.to(self.device)
         embedded = self.text_encoder(tokens.input_ids.to(self.device), mask).last_hidden_state

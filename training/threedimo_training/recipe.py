@@ -51,6 +51,7 @@ class EmbeddedRecipe:
         autoencoder_steps: Its steps in all; the rest are on whole clips.
         warm_up_steps: Steps of the motion encoder alone, on single frames.
         generator_steps: Steps of the motion encoder and the generator together.
+        decoder_steps: Steps of the video decoder alone, on whole clips.
         autoencoder_images: Single frames in a step.
         autoencoder_clips: Whole clips in a step.
         warm_up_batch: Frames in a step.
@@ -66,6 +67,7 @@ class EmbeddedRecipe:
     autoencoder_steps: int
     warm_up_steps: int
     generator_steps: int
+    decoder_steps: int
     autoencoder_images: int
     autoencoder_clips: int
     warm_up_batch: int
@@ -84,6 +86,7 @@ def cpu_recipe() -> EmbeddedRecipe:
         autoencoder_steps=6_000,
         warm_up_steps=2_200,
         generator_steps=12_000,
+        decoder_steps=3_000,
         autoencoder_images=16,
         autoencoder_clips=2,
         warm_up_batch=96,
@@ -102,6 +105,7 @@ def gpu_recipe() -> EmbeddedRecipe:
         autoencoder_steps=6_000,
         warm_up_steps=4_000,
         generator_steps=8_000,
+        decoder_steps=2_000,
         autoencoder_images=64,
         autoencoder_clips=8,
         warm_up_batch=512,

@@ -1,9 +1,10 @@
-"""What a stage of the embedded model's training is, and the first two; `trainer.run_stage` drives each.
+"""What a stage of the embedded model's training is, and all but one; `trainer.run_stage` drives each.
 
 1. `AutoencoderStage`: pictures to latents and back.
 2. `WarmUpStage`: the motion encoder alone, on single frames. Without it a small generator was seen to
    learn pictures and ignore the motion.
 3. `generator_stage.GeneratorStage`: motion encoder and generator together.
+4. `DecoderStage`: the decoder once more; it needs only the first stage.
 """
 
 from __future__ import annotations
@@ -12,29 +13,65 @@ from abc import ABC, abstractmethod
 from typing import ClassVar
 
 import torch
+from accelerate import Accelerator
+from accelerate.optimizer import AcceleratedOptimizer
 from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan
 from torch import Tensor, nn
 
+from threedimo.errors import TrainingError
 from threedimo_training.augment import jitter_colours
 from threedimo_training.autoencoder import measure_latents, reconstruction_loss
 from threedimo_training.cached_clips import CPU, CachedClips, video_tensor
 from threedimo_training.framewise_convolution import framewise_convolutions
 from threedimo_training.geometry_head import WarmUpHeads
 from threedimo_training.recipe import EmbeddedRecipe, make_autoencoder, make_motion_encoder, seeded
+from threedimo_training.training_state import Parts
 
 
 class Stage(ABC):
     """One optimisation: modules, their learning rate, and the losses of a step."""
 
     name: ClassVar[str]
-    learning_rate: ClassVar[float]
+    learning_rate: float
     modules: dict[str, nn.Module]
     num_steps: int
     device: torch.device = CPU
+    num_portions: int = 1
+    """Portions of equal size in which a step's batch is computed, one after the other."""
+    model: nn.Module | None = None
+    """What several processes train together; None where a stage is made for one."""
+
+    def begin(self, accelerator: Accelerator, optimizer: torch.optim.Optimizer) -> AcceleratedOptimizer:
+        """Make ready for the processes at hand; `modules` are on their device already.
+
+        Raises:
+            TrainingError: There are several, and the stage is made for one.
+        """
+        if accelerator.num_processes > 1:
+            raise TrainingError(
+                f"stage {self.name} trains in one process",
+                given=f"{accelerator.num_processes} processes",
+                remedy="start it without `accelerate launch`",
+            )
+        return accelerator.prepare_optimizer(optimizer)
 
     @abstractmethod
     def losses(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
         """Losses of step `step`, `loss` among them; what else is in the dictionary is reported."""
+
+    def portion_losses(self, step: int, portion: int, generator: torch.Generator) -> dict[str, Tensor]:
+        """Losses of one of the step's portions in this process; their mean is the step's."""
+        del portion
+        return self.losses(step, generator)
+
+    def state(self) -> Parts:
+        """What is saved and comes back when the stage goes on."""
+        return self.modules
+
+    def pictures(self, step: int) -> dict[str, Tensor]:
+        """Pictures (height, width, 3) uint8 to keep after step `step`, by name; in most steps none."""
+        del step
+        return {}
 
     def compile(self) -> None:  # noqa: B027 - worth its start only where a step repeats the same block often
         """Compile what repeats; changes speed alone."""
@@ -74,6 +111,33 @@ class AutoencoderStage(Stage):
             batch, frames = self.recipe.autoencoder_clips, slice(None)
         indices = picked(len(self.clips), batch, generator)
         video = video_tensor(self.clips.read("target" if step % 4 else "driving", indices, frames))
+        with framewise_convolutions(self.device):
+            return reconstruction_loss(self.autoencoder, video, generator)
+
+
+class DecoderStage(Stage):
+    """Last stage: the decoder alone, on whole clips, while the latents that the generator knows stay.
+
+    Args:
+        recipe: Its schedule.
+        clips: What is decoded.
+        autoencoder: On the device of the clips; its encoder is frozen.
+    """
+
+    name, learning_rate = "decoder", 1e-3
+
+    def __init__(self, recipe: EmbeddedRecipe, clips: CachedClips, autoencoder: AutoencoderKLWan):
+        self.recipe, self.clips, self.num_steps = recipe, clips, recipe.decoder_steps
+        self.device = clips.device
+        self.autoencoder = autoencoder.requires_grad_(False)
+        self.modules = {"decoder": autoencoder.decoder, "post_quant_conv": autoencoder.post_quant_conv}
+        for module in self.modules.values():
+            module.requires_grad_(True)
+
+    def losses(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
+        """Reconstruct whole targets and driving clips in turn."""
+        indices = picked(len(self.clips), self.recipe.autoencoder_clips, generator)
+        video = video_tensor(self.clips.read("target" if step % 4 else "driving", indices))
         with framewise_convolutions(self.device):
             return reconstruction_loss(self.autoencoder, video, generator)
 

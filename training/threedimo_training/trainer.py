@@ -1,27 +1,34 @@
-"""One readable loop that drives any stage: resumable, on a time budget, with a log that a person can read."""
+"""One readable loop that drives any stage: resumable, on a time budget, on one process or many.
+
+What differs between one CPU and many nodes is left to `accelerate`. In one process it changes no number.
+"""
 
 from __future__ import annotations
 
-import csv
-import logging
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 
 import torch
+from accelerate import Accelerator
+from accelerate.optimizer import AcceleratedOptimizer
+from accelerate.utils import broadcast
+from safetensors import SafetensorError
+from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from threedimo.errors import InvalidModel
+from threedimo.errors import TrainingDiverged, TrainingError
+from threedimo.media.writing import storage_errors, write_png
+from threedimo_training.curves import Curves
 from threedimo_training.stages import Stage
 from threedimo_training.training_state import load_state, save_state
 
-logger = logging.getLogger(__name__)
-
 WARM_UP_STEPS, FINAL_SHARE = 100, 0.05
 MAX_GRADIENT_NORM = 1.0
-REPORT_STEPS, SAVE_SECONDS = 50, 120.0
+SAVE_SECONDS = 120.0
+PICTURES = "pictures"
 
 
 def state_file(work: Path, name: str) -> Path:
@@ -36,50 +43,121 @@ def learning_rate_at(step: int, num_steps: int, peak: float) -> float:
     return peak * rising * (FINAL_SHARE + (1 - FINAL_SHARE) * falling)
 
 
-def run_stage(stage: Stage, work: Path, deadline: float, report: Callable[[str], None]) -> bool:
+def run_stage(
+    stage: Stage,
+    work: Path,
+    deadline: float,
+    report: Callable[[str], None],
+    accelerator: Accelerator | None = None,
+) -> bool:
     """Train a stage until it is done or `deadline` (of `time.monotonic`) has come.
 
     Every step draws its random numbers from its own seed, so that a resumed training takes the same steps as
     one that was never stopped.
 
+    Args:
+        stage: What to train.
+        work: Folder of its state, its curves and its pictures.
+        deadline: The main process's clock counts.
+        report: Is told how it goes, line by line.
+        accelerator: Of a stage that several processes share; by itself, a stage trains in this process.
+
     Returns:
         Whether the stage is done.
 
     Raises:
-        InvalidModel: The loss is no longer a number; the last saved state is untouched.
+        TrainingDiverged: Loss or gradient is no number any more; the last saved state is untouched.
+        TrainingMismatch: The saved state belongs to another configuration.
+        TrainingError: The saved state is damaged.
+        StorageError: The disk is full or may not be written; the last saved state is untouched.
     """
+    accelerator = accelerator or Accelerator(device_placement=False)
     for module in stage.modules.values():
         module.to(stage.device)
-    optimizer = torch.optim.AdamW(
-        stage.parameters(), lr=stage.learning_rate, betas=(0.9, 0.99), weight_decay=0.01
-    )
-    step, file = 0, state_file(work, stage.name)
-    if file.exists():
-        step, _ = load_state(file, stage.modules, optimizer)
-    log = _Log(work / f"{stage.name}.csv", stage, step, report)
+    plain = torch.optim.AdamW(stage.parameters(), lr=stage.learning_rate, betas=(0.9, 0.99), weight_decay=0.01)
+    optimizer = stage.begin(accelerator, plain)
+    file = state_file(work, stage.name)
+    step = _resumed(file, stage, optimizer) if file.exists() else 0
+
+    def save() -> None:
+        # every process takes part: sharded tensors are gathered
+        save_state(file, stage.state(), optimizer, step, write=accelerator.is_main_process)
+
     saved_at = time.monotonic()
-    while step < stage.num_steps and time.monotonic() < deadline:
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate_at(step, stage.num_steps, stage.learning_rate)
-        with fast_precision(stage.device):
-            losses = stage.losses(step, torch.Generator().manual_seed(step))
-        if not torch.isfinite(losses["loss"]):
-            raise InvalidModel(
-                f"the loss of stage {stage.name} is no longer a number at step {step}",
-                remedy=f"lower the learning rate; the last good state is {file}",
-            )
-        optimizer.zero_grad(set_to_none=True)
-        losses["loss"].backward()
-        torch.nn.utils.clip_grad_norm_(stage.parameters(), MAX_GRADIENT_NORM)
-        optimizer.step()
-        stage.after_step()
-        step += 1
-        log.add(step, losses)
-        if time.monotonic() - saved_at > SAVE_SECONDS:
-            save_state(file, stage.modules, optimizer, step)
-            saved_at = time.monotonic()
-    save_state(file, stage.modules, optimizer, step)
+    with Curves(work, stage.name, stage.num_steps, step, report, accelerator) as curves:
+        while step < stage.num_steps and not _agreed(time.monotonic() >= deadline, accelerator):
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate_at(step, stage.num_steps, stage.learning_rate)
+            losses = _take_step(stage, step, optimizer, accelerator, file)
+            stage.after_step()
+            step += 1
+            curves.add(step, losses)
+            for name, picture in stage.pictures(step).items():
+                if accelerator.is_main_process:
+                    _keep_picture(work / PICTURES, name, step, picture)
+                    curves.add_picture(step, name, picture)
+            if _agreed(time.monotonic() - saved_at > SAVE_SECONDS, accelerator):
+                save()
+                saved_at = time.monotonic()
+    save()
     return step >= stage.num_steps
+
+
+def _take_step(
+    stage: Stage, step: int, optimizer: AcceleratedOptimizer, accelerator: Accelerator, file: Path
+) -> dict[str, Tensor]:
+    """One optimizer step; returns the means of its portions' losses."""
+    sums: dict[str, Tensor] = {}
+    optimizer.zero_grad(set_to_none=True)
+    for portion in range(stage.num_portions):
+        last = portion == stage.num_portions - 1
+        with nullcontext() if last else accelerator.no_sync(stage.model):
+            with fast_precision(stage.device):
+                losses = stage.portion_losses(step, portion, torch.Generator().manual_seed(step))
+            _require_number("loss", accelerator.reduce(losses["loss"].detach(), "mean"), stage, step, file)
+            accelerator.backward(losses["loss"] / stage.num_portions)
+        for name, value in losses.items():
+            sums[name] = sums.get(name, 0) + value.detach() / stage.num_portions
+    norm = accelerator.clip_grad_norm_(stage.parameters(), MAX_GRADIENT_NORM)
+    _require_number("gradient", norm, stage, step, file)
+    optimizer.step()
+    return sums
+
+
+def _require_number(what: str, value: Tensor, stage: Stage, step: int, file: Path) -> None:
+    """All processes see the same value, and so all of them stop."""
+    if not torch.isfinite(value):
+        last = f"the last good state is {file}" if file.exists() else f"nothing has been saved in {file} yet"
+        raise TrainingDiverged(
+            f"the {what} of stage {stage.name} is no longer a number at step {step}",
+            given=float(value),
+            remedy=f"lower the learning rate; {last}",
+        )
+
+
+def _resumed(file: Path, stage: Stage, optimizer: AcceleratedOptimizer) -> int:
+    try:
+        step, _ = load_state(file, stage.state(), optimizer)
+    except (OSError, SafetensorError, KeyError) as error:
+        raise TrainingError(
+            f"the saved state of stage {stage.name} is damaged: {error}",
+            given=file,
+            remedy="delete the file to begin the stage again, or choose another work folder",
+        ) from error
+    return step
+
+
+def _agreed(value: bool, accelerator: Accelerator) -> bool:
+    """The main process's answer, so that all do the same."""
+    if accelerator.num_processes == 1:
+        return value
+    return bool(broadcast(torch.tensor([float(value)], device=accelerator.device)).item())
+
+
+def _keep_picture(folder: Path, name: str, step: int, picture: Tensor) -> None:
+    with storage_errors(folder):
+        folder.mkdir(exist_ok=True)
+    write_png(folder / f"{name}-{step:06d}.png", picture.numpy())
 
 
 @contextmanager
@@ -98,34 +176,3 @@ def has_fast_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return device.type == "cpu" and bool(torch.cpu._is_amx_tile_supported())
-
-
-class _Log:
-    """Running means of what the losses say, as lines for a person and rows for a plot."""
-
-    def __init__(self, file: Path, stage: Stage, step: int, report: Callable[[str], None]):
-        self._file, self._stage, self._report = file, stage, report
-        self._first_step, self._started = step, time.monotonic()
-        self._sums: dict[str, list[float]] = {}
-
-    def add(self, step: int, losses: dict[str, torch.Tensor]) -> None:
-        for name, value in losses.items():
-            self._sums.setdefault(name, []).append(float(value.detach()))
-        if step % REPORT_STEPS and step != self._stage.num_steps:
-            return
-        means = {name: sum(values) / len(values) for name, values in self._sums.items()}
-        self._sums.clear()
-        elapsed = time.monotonic() - self._started
-        seconds_a_step = elapsed / (step - self._first_step)
-        left = (self._stage.num_steps - step) * seconds_a_step / 60
-        numbers = "  ".join(f"{name} {value:.4g}" for name, value in means.items())
-        self._report(
-            f"{self._stage.name} {step}/{self._stage.num_steps}  {numbers}  "
-            f"{1 / seconds_a_step:.2f} steps/s  {left:.0f} min left"
-        )
-        new = not self._file.exists()
-        with self._file.open("a", newline="") as stream:
-            rows = csv.writer(stream)
-            if new:
-                rows.writerow(["step", "name", "value"])
-            rows.writerows([step, name, f"{value:.6g}"] for name, value in means.items())
