@@ -196,7 +196,7 @@ class GeneratorStage(Stage):
         return self.encoder(video, *read_hands(self.clips, indices, frames))
 
     def augmented_motion(self, indices: list[int], frames: slice, generator: torch.Generator) -> Tensor:
-        """The same of frames that are warped and recoloured, half of the clips without hands, for learning."""
+        """The same for learning: frames are warped and recoloured, half of the clips come without hands."""
         video = video_tensor(self.clips.read("driving", indices, frames))
         video = jitter_colours(warp_perspective(video, generator), generator)
         crops, visible = read_hands(self.clips, indices, frames)
