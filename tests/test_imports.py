@@ -19,6 +19,7 @@ HEAVY = {"torch", "diffusers", "transformers", "bpy", "av", "PIL"}
         "threedimo.wire",
         "threedimo.wire.client",
         "threedimo.model_info",
+        "threedimo.applications",
         "threedimo_server.cli",
         "threedimo_server.front",
     ],

@@ -9,15 +9,22 @@ import argparse
 import os
 import signal
 import sys
-import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
 
 from threedimo.errors import ThreeDimoError
 from threedimo.version import VERSION
+from threedimo_server.arguments import (
+    CommandParser,
+    add_footage_options,
+    add_output_options,
+    add_server_option,
+    add_shot_options,
+    job_id,
+    positive_number,
+    positive_whole,
+)
 
-USAGE_EXIT_CODE = 2
 INTERRUPTED_EXIT_CODE = 130
 
 EPILOG = """\
@@ -26,6 +33,10 @@ A first look, offline and on any machine:
 
 One shot:
   threedimo generate --reference woman.png --drive dance.mp4 --camera-path camera.json --output shots/010
+
+From one picture, and from one shaky clip:
+  threedimo novel-views woman.png --turn 90
+  threedimo stabilize shaky.mp4
 
 Exit codes:
   0 done               5 request cannot be made   9 asset damaged or missing
@@ -38,13 +49,34 @@ Errors are one paragraph on standard error: threedimo: error [code]: what is wro
 The server keeps its queue and results in the folder THREEDIMO_HOME (otherwise ~/.threedimo).
 """
 
-SERVER_HELP = "connection file of the server (otherwise this user's own)"
+NOVEL_VIEWS_DESCRIPTION = """\
+Makes one shot for each view of a picture, in which only the camera moves, and a sheet of all of them. Uses
+the running server; without one, starts a server with the embedded model for this command alone. Interrupted,
+it keeps the views that are done, and the same command makes the rest.
+"""
 
+NOVEL_VIEWS_EPILOG = """\
+Examples:
+  threedimo novel-views woman.png
+  threedimo novel-views woman.png --turn 90 --output out/woman
+  threedimo novel-views profile.jpg --seen-from left --views arc_right:90 zoom_in up:0.5
+  threedimo novel-views woman.png --views arc_left:360 --frames 65
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.print_usage(sys.stderr)
-        self.exit(USAGE_EXIT_CODE, f"threedimo: error [usage]: {message}. Try `{self.prog} --help`.\n")
+The folder holds contact_sheet.png, views/NAME/ (each as `generate` writes a shot), cameras/NAME.json (for
+--camera-path of `generate`), reference.png and views.json. Until all is done it is called FOLDER.unfinished.
+"""
+
+STABILIZE_DESCRIPTION = """\
+Makes a shot in which the person of a shaky clip's first frame does what the clip shows, before a camera that
+stays, and a sheet of before and after. The whole clip is made, long ones window by window. Uses the running
+server; without one, starts a server with the embedded model for this command alone. Ctrl-C cancels the job.
+"""
+
+STABILIZE_EPILOG = """\
+Examples:
+  threedimo stabilize shaky.mp4
+  threedimo stabilize shaky.mp4 --drive-start 2 --frames 49 --output out/steady
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -67,16 +99,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """The whole command line; every command sets `run`."""
-    parser = _Parser(
+    parser = CommandParser(
         prog="threedimo",
         description="A person in a picture performs the 3D motion of a video, seen by your own camera.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"threedimo {VERSION}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=_Parser)
+    commands = parser.add_subparsers(
+        title="commands", metavar="COMMAND", required=True, parser_class=CommandParser
+    )
     _add_demo(commands)
     _add_generate(commands)
+    _add_novel_views(commands)
+    _add_stabilize(commands)
     _add_serve(commands)
     _add_jobs(commands)
     _add_cancel(commands)
@@ -84,7 +120,7 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_demo(commands: argparse._SubParsersAction[_Parser]) -> None:
+def _add_demo(commands: argparse._SubParsersAction[CommandParser]) -> None:
     command = commands.add_parser(
         "demo",
         help="make one shot from the inputs in the package, to see that everything works",
@@ -97,7 +133,7 @@ def _add_demo(commands: argparse._SubParsersAction[_Parser]) -> None:
     command.set_defaults(run=_demo)
 
 
-def _add_generate(commands: argparse._SubParsersAction[_Parser]) -> None:
+def _add_generate(commands: argparse._SubParsersAction[CommandParser]) -> None:
     command = commands.add_parser(
         "generate",
         help="make one shot",
@@ -115,27 +151,71 @@ def _add_generate(commands: argparse._SubParsersAction[_Parser]) -> None:
         metavar="FOOTAGE",
         help="the motion: one video, a folder of pictures, or pictures in order (both need --drive-fps)",
     )
-    inputs.add_argument(
-        "--drive-fps", type=_positive_number, metavar="FPS", help="frame rate of pictures given to --drive"
-    )
-    inputs.add_argument(
-        "--drive-start", type=_seconds, default=0.0, metavar="S", help="seconds into the footage (default: 0)"
-    )
+    add_footage_options(inputs)
     inputs.add_argument("--camera-path", type=Path, metavar="FILE.json", help="the camera, frame by frame")
     inputs.add_argument("--text", help="the camera in words (default: a description of the camera path)")
-    shot = command.add_argument_group("the shot (default: as the model was trained)")
-    shot.add_argument("--frames", type=_positive_whole, metavar="N", help="frames to make: 4k+1")
-    shot.add_argument("--fps", type=_positive_number, metavar="FPS", help="frames per second")
-    shot.add_argument("--steps", type=_positive_whole, metavar="N", help="denoising steps")
-    shot.add_argument("--seed", type=_whole, default=0, metavar="N", help="equal seeds repeat (default: 0)")
-    output = command.add_argument_group("output")
-    output.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="new or empty folder")
-    output.add_argument("--overwrite", action="store_true", help="replace an earlier result in that folder")
-    output.add_argument("--server", metavar="WHERE", help=SERVER_HELP)
+    add_shot_options(command)
+    add_output_options(command)
     command.set_defaults(run=_generate)
 
 
-def _add_serve(commands: argparse._SubParsersAction[_Parser]) -> None:
+def _add_novel_views(commands: argparse._SubParsersAction[CommandParser]) -> None:
+    command = commands.add_parser(
+        "novel-views",
+        help="see the person of one picture from elsewhere",
+        description=NOVEL_VIEWS_DESCRIPTION,
+        epilog=NOVEL_VIEWS_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_argument("image", type=Path, metavar="IMAGE", help="the person to show")
+    views = command.add_mutually_exclusive_group()
+    views.add_argument(
+        "--turn",
+        type=positive_number,
+        default=45.0,
+        metavar="DEGREES",
+        help="two views: arcs to the left and to the right by so much, 15 to 360 (default: 45)",
+    )
+    views.add_argument(
+        "--views",
+        nargs="+",
+        metavar="MOVE",
+        help="these moves instead: MOVE or MOVE:AMOUNT, named as in docs/camera-language.md",
+    )
+    command.add_argument(
+        "--seen-from",
+        default="front",
+        metavar="SIDE",
+        help="the side of the person that IMAGE shows: front (default), front-left, left, back-left, back, "
+        "back-right, right or front-right; left and right are the person's own",
+    )
+    add_shot_options(command, frames="frames of each view: 4k+1")
+    add_output_options(command, default="out/IMAGE-views")
+    command.set_defaults(run=_novel_views)
+
+
+def _add_stabilize(commands: argparse._SubParsersAction[CommandParser]) -> None:
+    command = commands.add_parser(
+        "stabilize",
+        help="show a shaky clip from a camera that stays",
+        description=STABILIZE_DESCRIPTION,
+        epilog=STABILIZE_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_argument(
+        "clip",
+        type=Path,
+        nargs="+",
+        metavar="VIDEO",
+        help="one video, a folder of pictures, or pictures in order (both need --drive-fps)",
+    )
+    add_footage_options(command)
+    add_shot_options(command, frames="frames to make: 4k+1 (default: the whole clip)")
+    add_output_options(command, default="out/VIDEO-steady")
+    command.set_defaults(run=_stabilize)
+
+
+def _add_serve(commands: argparse._SubParsersAction[CommandParser]) -> None:
     command = commands.add_parser(
         "serve",
         help="run the server until Ctrl-C",
@@ -153,27 +233,27 @@ def _add_serve(commands: argparse._SubParsersAction[_Parser]) -> None:
         metavar="DEVICE",
         help='"auto" (default), "cpu", "cuda:0" ...; give it again for more workers',
     )
-    command.add_argument("--port", type=_positive_whole, metavar="N", help="control port (default: any free)")
+    command.add_argument("--port", type=positive_whole, metavar="N", help="control port (default: any free)")
     command.add_argument(
-        "--data-port", type=_positive_whole, metavar="N", help="data port (default: the one after --port)"
+        "--data-port", type=positive_whole, metavar="N", help="data port (default: the one after --port)"
     )
     command.set_defaults(run=_serve)
 
 
-def _add_jobs(commands: argparse._SubParsersAction[_Parser]) -> None:
+def _add_jobs(commands: argparse._SubParsersAction[CommandParser]) -> None:
     command = commands.add_parser("jobs", help="list the newest jobs of the server")
-    command.add_argument("--server", metavar="WHERE", help=SERVER_HELP)
+    add_server_option(command)
     command.set_defaults(run=_jobs)
 
 
-def _add_cancel(commands: argparse._SubParsersAction[_Parser]) -> None:
+def _add_cancel(commands: argparse._SubParsersAction[CommandParser]) -> None:
     command = commands.add_parser("cancel", help="cancel a job")
-    command.add_argument("job_id", type=_job_id, metavar="JOB_ID", help="as `threedimo jobs` shows it")
-    command.add_argument("--server", metavar="WHERE", help=SERVER_HELP)
+    command.add_argument("job_id", type=job_id, metavar="JOB_ID", help="as `threedimo jobs` shows it")
+    add_server_option(command)
     command.set_defaults(run=_cancel)
 
 
-def _add_doctor(commands: argparse._SubParsersAction[_Parser]) -> None:
+def _add_doctor(commands: argparse._SubParsersAction[CommandParser]) -> None:
     command = commands.add_parser(
         "doctor",
         help="check the installation and say what to mend",
@@ -210,6 +290,53 @@ def _generate(options: argparse.Namespace) -> int:
             num_inference_steps=options.steps,
             seed=options.seed,
             output=options.output,
+            overwrite=options.overwrite,
+        ),
+        server=options.server,
+    )
+    for line in result.lines():
+        print(line)
+    return 0
+
+
+def _novel_views(options: argparse.Namespace) -> int:
+    from threedimo_server.novel_views import NovelViewsOptions, novel_views
+
+    _stop_on_sigterm()
+    turn = [f"{arc}:{options.turn:g}" for arc in ("arc_left", "arc_right")]
+    result = novel_views(
+        NovelViewsOptions(
+            image=options.image,
+            output=options.output or Path("out", f"{options.image.stem}-views"),
+            views=tuple(options.views or turn),
+            seen_from=options.seen_from,
+            num_frames=options.frames,
+            fps=options.fps,
+            num_inference_steps=options.steps,
+            seed=options.seed,
+            overwrite=options.overwrite,
+        ),
+        server=options.server,
+    )
+    for line in result.lines():
+        print(line)
+    return 0
+
+
+def _stabilize(options: argparse.Namespace) -> int:
+    from threedimo_server.stabilize import StabilizeOptions, stabilize
+
+    _stop_on_sigterm()
+    result = stabilize(
+        StabilizeOptions(
+            clip=tuple(options.clip),
+            output=options.output or Path("out", f"{options.clip[0].stem}-steady"),
+            clip_fps=options.drive_fps,
+            start_s=options.drive_start,
+            num_frames=options.frames,
+            fps=options.fps,
+            num_inference_steps=options.steps,
+            seed=options.seed,
             overwrite=options.overwrite,
         ),
         server=options.server,
@@ -266,44 +393,6 @@ def _stop_on_sigterm() -> None:
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, interrupt)
-
-
-def _job_id(text: str) -> str:
-    try:
-        return str(uuid.UUID(text))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text} is not a job id; `threedimo jobs` lists them") from None
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text} is not a number") from None
-
-
-def _positive_number(text: str) -> float:
-    value = _number(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not a number over 0")
-    return value
-
-
-def _seconds(text: str) -> float:
-    value = _number(text)
-    if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds from 0 on")
-    return value
-
-
-def _whole(text: str, lowest: int = 0) -> int:
-    if not (text.isascii() and text.isdecimal() and lowest <= int(text) < 2**32):
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number from {lowest} to {2**32 - 1}")
-    return int(text)
-
-
-def _positive_whole(text: str) -> int:
-    return _whole(text, lowest=1)
 
 
 if __name__ == "__main__":

@@ -19,28 +19,39 @@ _PX_PER_CHARACTER = 8.5  # of the built-in font, on average, with room to spare
 
 
 @dataclass(frozen=True)
+class Row:
+    """One clip on a contact sheet.
+
+    Attributes:
+        title: A few words above its pictures.
+        frames: `(columns, height, width, 3)` uint8 RGB: the clip at the sheet's `times_s`.
+    """
+
+    title: str
+    frames: np.ndarray
+
+
+@dataclass(frozen=True)
 class Sheet:
     """What a contact sheet shows.
 
     Attributes:
         reference_image: `(height, width, 3)` uint8 RGB.
-        driving_frames: `(columns, height, width, 3)` uint8 RGB: the footage at `times_s`.
-        result_frames: `(columns, height, width, 3)` uint8 RGB: the result at `times_s`.
+        rows: The clips that are compared, at least one.
         times_s: Seconds from the start of the shot, one for each column.
         captions: Lines above the pictures; long ones are wrapped.
     """
 
     reference_image: np.ndarray
-    driving_frames: np.ndarray
-    result_frames: np.ndarray
+    rows: tuple[Row, ...]
     times_s: tuple[float, ...]
     captions: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        counts = len(self.driving_frames), len(self.result_frames), len(self.times_s)
-        if len(set(counts)) != 1:
+        counts = [len(row.frames) for row in self.rows]
+        if set(counts) != {len(self.times_s)}:
             raise ValueError(
-                f"a contact sheet compares frame by frame, got {counts} driving, result and times"
+                f"a contact sheet compares frame by frame, got rows of {counts} for {len(self.times_s)} times"
             )
 
 
@@ -51,7 +62,7 @@ def chosen_frames(num_frames: int) -> list[int]:
 
 
 def draw_contact_sheet(sheet: Sheet) -> np.ndarray:
-    """Draw the reference beside a row of driving frames and a row of the result's frames at the same times.
+    """Draw the reference beside rows of frames at the same times.
 
     Pictures keep their aspect ratio and are never cut. Equal inputs give equal sheets.
 
@@ -59,15 +70,14 @@ def draw_contact_sheet(sheet: Sheet) -> np.ndarray:
         `(height, width, 3)` uint8 RGB.
     """
     reference = _scaled(sheet.reference_image)
-    driving = [_scaled(frame) for frame in sheet.driving_frames]
-    result = [_scaled(frame) for frame in sheet.result_frames]
-    column_px = max(picture.width for picture in driving + result)
+    rows = [(row.title, [_scaled(frame) for frame in row.frames]) for row in sheet.rows]
+    column_px = max(picture.width for _, pictures in rows for picture in pictures)
     left_px = _GAP_PX + reference.width + 2 * _GAP_PX
     width = left_px + len(sheet.times_s) * (column_px + _GAP_PX)
     captions = _wrapped(sheet.captions, width - 2 * _GAP_PX)
     rows_px = _GAP_PX + len(captions) * _LINE_PX + _GAP_PX
     row_px = _LINE_PX + CELL_HEIGHT_PX
-    height = rows_px + 2 * (row_px + _GAP_PX) + _LINE_PX
+    height = rows_px + len(rows) * (row_px + _GAP_PX) + _LINE_PX
 
     paper = Image.new("RGB", (width, height), _PAPER)
     draw = ImageDraw.Draw(paper)
@@ -76,7 +86,7 @@ def draw_contact_sheet(sheet: Sheet) -> np.ndarray:
         draw.text((_GAP_PX, _GAP_PX + number * _LINE_PX), line, _INK, font)
     draw.text((_GAP_PX, rows_px), "reference", _PALE, font)
     paper.paste(reference, (_GAP_PX, rows_px + _LINE_PX))
-    for row, (title, pictures) in enumerate([("driving footage", driving), ("result", result)]):
+    for row, (title, pictures) in enumerate(rows):
         top = rows_px + row * (row_px + _GAP_PX)
         draw.text((left_px, top), title, _PALE, font)
         for column, picture in enumerate(pictures):

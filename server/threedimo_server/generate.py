@@ -18,7 +18,7 @@ from threedimo.shot import Shot
 from threedimo.wire.client import Client
 from threedimo.wire.connection import find_server, home_folder
 from threedimo.wire.messages import ModelInfo, ResultInfo
-from threedimo_server.contact_sheet import CELL_HEIGHT_PX, Sheet, chosen_frames, draw_contact_sheet
+from threedimo_server.contact_sheet import CELL_HEIGHT_PX, Row, Sheet, chosen_frames, draw_contact_sheet
 from threedimo_server.job_progress import JobProgress
 from threedimo_server.job_run import CheckAlive, connected_client, fetch_result, wait_for_result
 from threedimo_server.output_folder import check_output, written_folder
@@ -55,7 +55,7 @@ def generate(options: ShotOptions, server: str | None = None) -> FinishedShot:
         ThreeDimoError: Of any family; the output folder is then as it was before.
     """
     check_output(options.output, overwrite=options.overwrite)
-    with JobProgress() as progress, _some_server(server, progress) as (client, check_alive):
+    with JobProgress() as progress, some_server(server, progress) as (client, check_alive):
         return make_shot(client, options, progress, check_alive)
 
 
@@ -68,7 +68,7 @@ def make_shot(
         ThreeDimoError: Of any family; the output folder is then as it was before.
     """
     check_output(options.output, overwrite=options.overwrite)
-    model = _model_of(client)
+    model = model_of(client)
     shot = Shot.checked(
         model,
         num_frames=options.num_frames,
@@ -107,19 +107,31 @@ def _sheet(
     folder: Path, reference_image: np.ndarray, driving: np.ndarray, info: ResultInfo, model: ModelInfo
 ) -> Sheet:
     columns = chosen_frames(info.num_frames)
-    trained = "" if model.trained else " (not trained: the pictures mean nothing)"
     return Sheet(
         reference_image=reference_image,
-        driving_frames=driving[columns],
-        result_frames=np.stack([read_image(folder / "frames" / f"{index:05d}.png") for index in columns]),
+        rows=(
+            Row("driving footage", driving[columns]),
+            Row("result", read_result_frames(folder, columns)),
+        ),
         times_s=tuple(index / info.fps for index in columns),
         captions=(
             f"camera: {info.text or '(no text)'}",
-            f"model: {info.model_id}{trained}",
+            model_caption(model),
             f"seed: {info.seed}    {info.num_frames} frames of {info.width}x{info.height} at {info.fps:g} fps"
             f"    {info.num_inference_steps} steps in {_making_s(info):.1f} s",
         ),
     )
+
+
+def read_result_frames(folder: Path, indices: list[int]) -> np.ndarray:
+    """These frames of a shot's folder, `(len(indices), height, width, 3)` uint8 RGB."""
+    return np.stack([read_image(folder / "frames" / f"{index:05d}.png") for index in indices])
+
+
+def model_caption(model: ModelInfo) -> str:
+    """Which model made a sheet's pictures, and whether they mean anything."""
+    trained = "" if model.trained else " (not trained: the pictures mean nothing)"
+    return f"model: {model.id}{trained}"
 
 
 def _making_s(info: ResultInfo) -> float:
@@ -127,7 +139,12 @@ def _making_s(info: ResultInfo) -> float:
     return sum(seconds for phase, seconds in info.seconds.items() if phase != "loading")
 
 
-def _model_of(client: Client) -> ModelInfo:
+def model_of(client: Client) -> ModelInfo:
+    """What the server's model makes.
+
+    Raises:
+        ServerUnreachable: It has none.
+    """
     models = [] if client.capabilities is None else client.capabilities.models
     if not models:
         raise ServerUnreachable("the server has no model loaded", remedy="look at it with `threedimo doctor`")
@@ -135,12 +152,17 @@ def _model_of(client: Client) -> ModelInfo:
 
 
 @contextmanager
-def _some_server(server: str | None, progress: JobProgress) -> Iterator[tuple[Client, CheckAlive | None]]:
+def some_server(server: str | None, progress: JobProgress) -> Iterator[tuple[Client, CheckAlive | None]]:
+    """A client of the server at `server`, or of this user's running one, or of one for this command alone.
+
+    Raises:
+        ServerError: None answers, or none can be started.
+    """
     if server is None:
         try:
             find_server()
         except ServerUnreachable:
-            progress.note("no server is running: starting one for this shot")
+            progress.note("no server is running: starting one for this command")
             with own_server(home_folder(), "embedded") as own, connected_client(own.connection) as client:
                 yield client, own.check_alive
             return

@@ -39,7 +39,7 @@ class JobProgress:
     def step(self, phase: str, step: int, num_steps: int, eta_s: float | None = None) -> None:
         """Show that `step` of `num_steps` of a phase is done; `eta_s` is estimated to the end of the job."""
         show = self._step_bar if self._is_terminal else self._step_line
-        show(phase, step, num_steps, _estimate(eta_s))
+        show(phase, step, num_steps, estimate(eta_s))
 
     def transfer(self, phase: str, num_bytes: int, total_bytes: int) -> None:
         """Show that so many bytes of all are there."""
@@ -85,7 +85,8 @@ class JobProgress:
             self._bar = None
 
 
-def _estimate(eta_s: float | None) -> str:
+def estimate(eta_s: float | None) -> str:
+    """How long it still takes, in words; "" while that is unknown."""
     if eta_s is None:
         return ""
     minutes, seconds = divmod(round(eta_s), 60)

@@ -6,19 +6,36 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from threedimo.errors import UnwritableFolder
 from threedimo.media.writing import storage_errors
 
 RESULT_FILE = "result.json"
-CONTENTS = frozenset({"frames", "video.mp4", RESULT_FILE, "contact_sheet.png"})
 
 
-def check_output(output: Path, *, overwrite: bool) -> None:
+@dataclass(frozen=True)
+class Layout:
+    """How the folder of an earlier result is known.
+
+    Attributes:
+        facts: The file that every such folder holds.
+        contents: All that may be in it.
+    """
+
+    facts: str
+    contents: frozenset[str]
+
+
+SHOT = Layout(RESULT_FILE, frozenset({"frames", "video.mp4", RESULT_FILE, "contact_sheet.png"}))
+
+
+def check_output(output: Path, *, overwrite: bool, layout: Layout = SHOT) -> None:
     """Refuse a folder whose content would be lost, before any work is done.
 
-    An empty folder may be used; with `overwrite`, also one that holds an earlier result and nothing else.
+    An empty folder may be used; with `overwrite`, also one that holds an earlier result of this layout and
+    nothing else.
 
     Raises:
         UnwritableFolder: It is a file, or holds something that may not be replaced.
@@ -30,8 +47,8 @@ def check_output(output: Path, *, overwrite: bool) -> None:
     found = {entry.name for entry in output.iterdir()}
     if not found:
         return
-    if RESULT_FILE not in found or not found <= CONTENTS:
-        strangers = ", ".join(sorted(found - CONTENTS)[:3]) or ", ".join(sorted(found)[:3])
+    if layout.facts not in found or not found <= layout.contents:
+        strangers = ", ".join(sorted(found - layout.contents)[:3]) or ", ".join(sorted(found)[:3])
         raise UnwritableFolder(
             "the output folder holds other files, which would be lost",
             given=f"{output}: {strangers}",
@@ -67,6 +84,20 @@ def written_folder(output: Path) -> Iterator[Path]:
             _replace(output, made, aside=workshop / "old")
     finally:
         shutil.rmtree(workshop, ignore_errors=True)
+
+
+def publish_folder(made: Path, output: Path) -> None:
+    """Give a finished folder on the same disk its name in one step; an earlier result there is deleted.
+
+    Raises:
+        StorageError: The system refused; both folders are as they were.
+    """
+    with storage_errors(output):
+        aside = Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=output.absolute().parent))
+        try:
+            _replace(output, made, aside=aside / "old")
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
 
 
 def _replace(output: Path, made: Path, *, aside: Path) -> None:

@@ -186,6 +186,23 @@ def shared_server(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) ->
     server.close()
 
 
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory, tiny_pipeline_folder: Path) -> Iterator[Path]:
+    """The home folder of a running server with a model of random weights."""
+    home = tmp_path_factory.mktemp("home")
+    command = ["serve", "--model", str(tiny_pipeline_folder), "--device", "cpu"]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "threedimo_server.cli", *command],
+        env=os.environ | {"THREEDIMO_HOME": str(home), "OMP_NUM_THREADS": "1"},
+        stderr=subprocess.DEVNULL,
+    )
+    wait_until((home / "connection.json").exists)
+    yield home
+    server.terminate()
+    assert server.wait(30) == 0
+    assert not (home / "connection.json").exists()
+
+
 class Follower:
     """A client that collects what it hears."""
 

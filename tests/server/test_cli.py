@@ -17,7 +17,7 @@ from threedimo.version import VERSION
 from threedimo_server.cli import EPILOG, build_parser
 
 HEAVY = ("torch", "diffusers", "transformers", "av", "PIL", "zmq", "numpy", "tqdm", "msgspec")
-COMMANDS = ("demo", "generate", "serve", "jobs", "cancel", "doctor")
+COMMANDS = ("demo", "generate", "novel-views", "stabilize", "serve", "jobs", "cancel", "doctor")
 
 
 @pytest.fixture
@@ -78,6 +78,12 @@ def test_version(threedimo):
         ("generate", "--reference", "a.png", "--drive", "b.mp4", "--output", "c", "--seed", "-1"),
         ("generate", "--reference", "a.png", "--drive", "b.mp4", "--output", "c", "--fps", "nan"),
         ("generate", "--reference", "a.png", "--drive", "b.mp4", "--output", "c", "--drive-start", "-2"),
+        ("novel-views",),
+        ("novel-views", "a.png", "--turn", "left"),
+        ("novel-views", "a.png", "--turn", "90", "--views", "zoom_in"),
+        ("novel-views", "a.png", "b.png"),
+        ("stabilize",),
+        ("stabilize", "a.mp4", "--drive-start", "-1"),
         ("serve", "--port", "many"),
         ("cancel",),
     ],
@@ -144,6 +150,31 @@ def test_the_options_are_those_that_scripts_know():
             "--server",
             "--steps",
             "--text",
+        ],
+        "novel-views": [
+            "--fps",
+            "--frames",
+            "--help",
+            "--output",
+            "--overwrite",
+            "--seed",
+            "--seen-from",
+            "--server",
+            "--steps",
+            "--turn",
+            "--views",
+        ],
+        "stabilize": [
+            "--drive-fps",
+            "--drive-start",
+            "--fps",
+            "--frames",
+            "--help",
+            "--output",
+            "--overwrite",
+            "--seed",
+            "--server",
+            "--steps",
         ],
         "serve": ["--data-port", "--device", "--help", "--model", "--port"],
         "jobs": ["--help", "--server"],

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from threedimo_server.contact_sheet import CELL_HEIGHT_PX, Sheet, chosen_frames, draw_contact_sheet
+from threedimo_server.contact_sheet import CELL_HEIGHT_PX, Row, Sheet, chosen_frames, draw_contact_sheet
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 
@@ -14,8 +14,10 @@ def flat(colour, count=None, height=48, width=64):
 def a_sheet(num_columns=4, captions=("camera: Front view.", "model: tiny"), **shapes):
     return Sheet(
         reference_image=flat(RED),
-        driving_frames=flat(GREEN, num_columns, **shapes),
-        result_frames=flat(BLUE, num_columns),
+        rows=(
+            Row("driving footage", flat(GREEN, num_columns, **shapes)),
+            Row("result", flat(BLUE, num_columns)),
+        ),
         times_s=tuple(i / 8 for i in range(num_columns)),
         captions=captions,
     )
@@ -58,7 +60,16 @@ def test_one_frame_is_enough():
 
 def test_rows_of_different_length_are_refused():
     with pytest.raises(ValueError, match="frame by frame"):
-        Sheet(flat(RED), flat(GREEN, 3), flat(BLUE, 2), (0.0, 1.0), ())
+        Sheet(flat(RED), (Row("a", flat(GREEN, 3)), Row("b", flat(BLUE, 2))), (0.0, 1.0), ())
+    with pytest.raises(ValueError, match="frame by frame"):
+        Sheet(flat(RED), (), (0.0,), ())
+
+
+def test_every_row_has_its_own_place():
+    rows = tuple(Row(f"view {index}", flat(colour, 2)) for index, colour in enumerate((GREEN, BLUE, GREEN)))
+    sheet = draw_contact_sheet(Sheet(flat(RED), rows, (0.0, 1.0), ()))
+    cell = CELL_HEIGHT_PX * round(CELL_HEIGHT_PX * 64 / 48)
+    assert (area(sheet, GREEN), area(sheet, BLUE)) == (4 * cell, 2 * cell)
 
 
 @pytest.mark.parametrize("num_frames", [1, 5, 8, 9, 17, 121])

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import msgspec
@@ -47,33 +46,6 @@ def run(home, *arguments):
     process = start(home, *arguments)
     out, err = process.communicate(timeout=LIMIT_S)
     return process.returncode, out, err
-
-
-def wait_for(what, process):
-    deadline = time.monotonic() + LIMIT_S
-    while not what():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory, tiny_pipeline_folder):
-    """The home folder of a running server."""
-    home = tmp_path_factory.mktemp("home")
-    server = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "threedimo_server.cli", "serve"),
-            *("--model", str(tiny_pipeline_folder), "--device", "cpu"),
-        ],
-        env=os.environ | {"THREEDIMO_HOME": str(home), "OMP_NUM_THREADS": "1"},
-        stderr=subprocess.DEVNULL,
-    )
-    wait_for((home / "connection.json").exists, server)
-    yield home
-    server.terminate()
-    assert server.wait(30) == 0
-    assert not (home / "connection.json").exists()
 
 
 def shot(inputs, output, *more):

@@ -1,0 +1,103 @@
+"""What the commands of `threedimo` share: the parser, options, and how words become values."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import uuid
+from pathlib import Path
+from typing import NoReturn
+
+USAGE_EXIT_CODE = 2
+
+
+class CommandParser(argparse.ArgumentParser):
+    """A parser that reports wrong usage as every other error is reported."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong on one line, and end with exit code 2."""
+        self.print_usage(sys.stderr)
+        self.exit(USAGE_EXIT_CODE, f"threedimo: error [usage]: {message}. Try `{self.prog} --help`.\n")
+
+
+def add_footage_options(command: argparse._ActionsContainer) -> None:
+    """Where in driving footage to begin, and how fast pictures play."""
+    command.add_argument(
+        "--drive-fps", type=positive_number, metavar="FPS", help="frame rate, where the footage is pictures"
+    )
+    command.add_argument(
+        "--drive-start", type=seconds, default=0.0, metavar="S", help="seconds into the footage (default: 0)"
+    )
+
+
+def add_shot_options(command: CommandParser, frames: str = "frames to make: 4k+1") -> None:
+    """The numbers of a shot that every command explains alike."""
+    shot = command.add_argument_group("the shot (default: as the model was trained)")
+    shot.add_argument("--frames", type=positive_whole, metavar="N", help=frames)
+    shot.add_argument("--fps", type=positive_number, metavar="FPS", help="frames per second")
+    shot.add_argument("--steps", type=positive_whole, metavar="N", help="denoising steps")
+    shot.add_argument("--seed", type=whole, default=0, metavar="N", help="equal seeds repeat (default: 0)")
+
+
+def add_output_options(command: CommandParser, default: str | None = None) -> None:
+    """What every command does with its output folder, and who makes it."""
+    output = command.add_argument_group("output")
+    output.add_argument(
+        "--output",
+        type=Path,
+        required=default is None,
+        metavar="FOLDER",
+        help="new or empty folder" + (f" (default: {default})" if default else ""),
+    )
+    output.add_argument("--overwrite", action="store_true", help="replace an earlier result in that folder")
+    add_server_option(output)
+
+
+def add_server_option(command: argparse._ActionsContainer) -> None:
+    """Which server is meant."""
+    command.add_argument(
+        "--server", metavar="WHERE", help="connection file of the server (otherwise this user's own)"
+    )
+
+
+def job_id(text: str) -> str:
+    """The id of a job."""
+    try:
+        return str(uuid.UUID(text))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text} is not a job id; `threedimo jobs` lists them") from None
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text} is not a number") from None
+
+
+def positive_number(text: str) -> float:
+    """A number over 0."""
+    value = _number(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not a number over 0")
+    return value
+
+
+def seconds(text: str) -> float:
+    """Seconds from 0 on."""
+    value = _number(text)
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds from 0 on")
+    return value
+
+
+def whole(text: str, lowest: int = 0) -> int:
+    """A whole number from `lowest` on, below 2**32."""
+    if not (text.isascii() and text.isdecimal() and lowest <= int(text) < 2**32):
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number from {lowest} to {2**32 - 1}")
+    return int(text)
+
+
+def positive_whole(text: str) -> int:
+    """A whole number from 1 on."""
+    return whole(text, lowest=1)
