@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import torch
 from accelerate import Accelerator
@@ -91,7 +91,7 @@ class Curves:
         local = torch.tensor(
             [sum(values) / len(values) for values in self._sums.values()], device=self._accelerator.device
         )
-        everywhere = self._accelerator.reduce(local, "mean")
+        everywhere: Any = self._accelerator.reduce(local, "mean")
         return dict(zip(self._sums, everywhere.tolist(), strict=True))
 
     def _write_rows(self, step: int, means: dict[str, float]) -> None:

@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from accelerate import Accelerator
@@ -53,7 +53,8 @@ class Stage(ABC):
                 given=f"{accelerator.num_processes} processes",
                 remedy="start it without `accelerate launch`",
             )
-        return accelerator.prepare_optimizer(optimizer)
+        prepared: Any = accelerator.prepare_optimizer(optimizer)
+        return prepared
 
     @abstractmethod
     def losses(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -74,7 +75,9 @@ def run_stage(
     accelerator = accelerator or Accelerator(device_placement=False)
     for module in stage.modules.values():
         module.to(stage.device)
-    plain = torch.optim.AdamW(stage.parameters(), lr=stage.learning_rate, betas=(0.9, 0.99), weight_decay=0.01)
+    plain = torch.optim.AdamW(
+        stage.parameters(), lr=stage.learning_rate, betas=(0.9, 0.99), weight_decay=0.01
+    )
     optimizer = stage.begin(accelerator, plain)
     file = state_file(work, stage.name)
     step = _resumed(file, stage, optimizer) if file.exists() else 0
@@ -114,11 +117,12 @@ def _take_step(
         with nullcontext() if last else accelerator.no_sync(stage.model):
             with fast_precision(stage.device):
                 losses = stage.portion_losses(step, portion, torch.Generator().manual_seed(step))
-            _require_number("loss", accelerator.reduce(losses["loss"].detach(), "mean"), stage, step, file)
+            everywhere: Any = accelerator.reduce(losses["loss"].detach(), "mean")
+            _require_number("loss", everywhere, stage, step, file)
             accelerator.backward(losses["loss"] / stage.num_portions)
         for name, value in losses.items():
             sums[name] = sums.get(name, 0) + value.detach() / stage.num_portions
-    norm = accelerator.clip_grad_norm_(stage.parameters(), MAX_GRADIENT_NORM)
+    norm: Any = accelerator.clip_grad_norm_(stage.parameters(), MAX_GRADIENT_NORM)
     _require_number("gradient", norm, stage, step, file)
     optimizer.step()
     return sums
@@ -151,7 +155,8 @@ def _agreed(value: bool, accelerator: Accelerator) -> bool:
     """The main process's answer, so that all do the same."""
     if accelerator.num_processes == 1:
         return value
-    return bool(broadcast(torch.tensor([float(value)], device=accelerator.device)).item())
+    answer: Any = broadcast(torch.tensor([float(value)], device=accelerator.device))
+    return bool(answer.item())
 
 
 def _keep_picture(folder: Path, name: str, step: int, picture: Tensor) -> None:

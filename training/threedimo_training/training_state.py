@@ -155,7 +155,9 @@ def _shard_moments(optimizer: Any) -> None:
     for parameter, values in optimizer.state.items():
         if isinstance(parameter, DTensor):
             values |= {
-                name: _like(parameter, value) for name, value in values.items() if value.shape == parameter.shape
+                name: _like(parameter, value)
+                for name, value in values.items()
+                if value.shape == parameter.shape
             }
 
 
