@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from threedimo.applications import STEADY_CAMERA, VIEWPOINTS_DEG, novel_view, stabilization, start_view
-from threedimo.camera import MOVES, camera_hints, describe
+from threedimo.camera import MOVES, CameraPath, camera_hints, describe
 from threedimo.errors import InvalidRequest
 from threedimo.pipeline import MotionTransferPipeline
 from threedimo_server.cli import build_parser
@@ -95,6 +95,17 @@ def test_every_command_of_the_guide_is_understood():
         program, *arguments = shlex.split(line)
         assert program == "threedimo"
         build_parser().parse_args(arguments)
+
+
+def test_the_packaged_picture_shows_the_side_that_the_guides_say():
+    camera = DOCS.parent.parent / "threedimo" / "embedded" / "demo" / "camera_path.json"
+    side = re.match(r"([a-z ]+?)(?: side)? view", describe(CameraPath.from_json(camera)).lower())
+    assert side is not None
+    name = side[1].replace(" ", "-")
+    assert f"reference.png --seen-from {name} " in (DOCS.parent.parent / "README.md").read_text()
+    assert f'start_view("{name}")' in DOCS.read_text()
+    assert f'--text "{side[0].capitalize()}. ' in DOCS.read_text()
+    assert f"seen from its {side[1]}" in DOCS.read_text()
 
 
 def test_every_recipe_of_the_guide_runs(tiny_pipeline_folder, monkeypatch):

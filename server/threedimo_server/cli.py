@@ -180,7 +180,7 @@ def _add_novel_views(commands: argparse._SubParsersAction[CommandParser]) -> Non
         "--views",
         nargs="+",
         metavar="MOVE",
-        help="these moves instead: MOVE or MOVE:AMOUNT, named as in docs/camera-language.md",
+        help="after IMAGE: these moves instead, as MOVE or MOVE:AMOUNT (docs/camera-language.md)",
     )
     command.add_argument(
         "--seen-from",

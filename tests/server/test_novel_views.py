@@ -92,11 +92,11 @@ def test_a_view_can_be_repeated_by_generate(home, picture, tmp_path):
     assert frames_of(tmp_path / "a" / "views" / "zoom_in_2") == frames_of(tmp_path / "b")
 
 
-def broken_off(home, picture, output, number):
-    """Interrupt the command in its second view; its last words."""
+def broken_off(home, picture, output, number, view):
+    """Interrupt the command in one of its views; its exit code and last words."""
     process = start(home, "novel-views", picture, "--steps", 100, "--output", output)
     seen = [""]
-    while not ("view 2 of 2" in "".join(seen) and "denoising" in seen[-1]):
+    while not (f"view {view} of 2" in "".join(seen) and "denoising" in seen[-1]):
         seen.append(process.stderr.readline())
         assert seen[-1], seen
     process.send_signal(number)
@@ -107,7 +107,7 @@ def broken_off(home, picture, output, number):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_a_set_that_was_broken_off_goes_on(home, picture, tmp_path, number):
     output, unfinished = tmp_path / "views", tmp_path / "views.unfinished"
-    code, err = broken_off(home, picture, output, number)
+    code, err = broken_off(home, picture, output, number, view=2)
     assert contents(tmp_path) == {"views.unfinished"}
     if number == signal.SIGINT:
         assert code == 130
@@ -126,6 +126,13 @@ def test_a_set_that_was_broken_off_goes_on(home, picture, tmp_path, number):
     assert contents(output) == SET_FILES
     assert contents(output / "views") == {"arc_left_45", "arc_right_45"}
     assert (output / "views" / "arc_left_45" / "result.json").read_bytes() == first
+
+
+def test_nothing_is_kept_of_a_set_without_a_view(home, picture, tmp_path):
+    code, err = broken_off(home, picture, tmp_path / "views", signal.SIGTERM, view=1)
+    assert code == 130
+    assert "kept" not in err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_earlier_set_is_replaced_on_request_alone(home, picture, tmp_path):
