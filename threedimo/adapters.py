@@ -1,11 +1,13 @@
-"""Small checkpoints: only what the method adds to a pretrained generator.
+"""Small checkpoints: only what training adds to a pretrained generator.
 
     motion_encoder/     config.json and weights
     camera_encoder/     config.json and weights
     motion_adapter/     adapter.safetensors: the `*.motion_attn.*` tensors of the transformer
                         adapter.json: the configuration of the generator they were trained in
+    backbone_lora/      low-rank changes of the generator's own layers, if it was trained with any
+                        (`threedimo.lora`)
 
-The generator's own weights stay where they are. Its configuration is compared on loading, because motion
+The generator's own weights stay with the generator. Its configuration is compared on loading, because motion
 layers of one generator say nothing to another.
 """
 
@@ -21,6 +23,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from threedimo.errors import InvalidModel, ModelNotFound
+from threedimo.lora import Lora, merge_lora, read_lora, require_unchanged, save_lora
 from threedimo.models import CameraEncoder, MotionEncoder, MotionWanTransformer3DModel
 
 TENSORS_NAME = Path("motion_adapter", "adapter.safetensors")
@@ -34,9 +37,12 @@ def save_adapter(
     transformer: MotionWanTransformer3DModel,
     motion_encoder: MotionEncoder,
     camera_encoder: CameraEncoder,
+    lora: Lora | None = None,
 ) -> None:
     """Write an adapter checkpoint; the folder is made if needed."""
     folder = Path(folder)
+    if lora is not None:
+        save_lora(folder, lora)
     motion_encoder.save_pretrained(folder / "motion_encoder")
     camera_encoder.save_pretrained(folder / "camera_encoder")
     (folder / CONFIG_NAME).parent.mkdir(parents=True, exist_ok=True)
@@ -64,7 +70,8 @@ def load_adapter(
 
     Raises:
         ModelNotFound: There is no such folder.
-        InvalidModel: Files are missing or damaged, or belong to another generator.
+        InvalidModel: Files are missing or damaged, or belong to another generator, or the generator holds
+            the low-rank changes of another adapter.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -72,12 +79,16 @@ def load_adapter(
             "no adapter in this folder", given=folder, remedy="check the spelling of the path"
         )
     _require_same_generator(folder, transformer)
+    require_unchanged(transformer)
+    lora = read_lora(folder, transformer)
     tensors = _read_tensors(folder, transformer)
     motion_encoder = _load_encoder(MotionEncoder, folder / "motion_encoder", transformer, dtype)
     camera_encoder = _load_encoder(CameraEncoder, folder / "camera_encoder", transformer, dtype)
     with torch.no_grad():
         for name, parameter in transformer.motion_parameters().items():
             parameter.copy_(tensors[name])
+    if lora is not None:
+        merge_lora(transformer, lora)
     return motion_encoder, camera_encoder
 
 

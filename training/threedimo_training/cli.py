@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from threedimo.errors import ThreeDimoError
-from threedimo_training.commands import data, evaluation, training
+from threedimo_training.commands import data, evaluation, finetune, training
 
 EPILOG = """\
 A first look at the data:
@@ -44,5 +44,6 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     data.add_commands(commands)
     training.add_commands(commands)
+    finetune.add_commands(commands)
     evaluation.add_commands(commands)
     return parser
