@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from threedimo.errors import ThreeDimoError
-from threedimo_training.commands import data, evaluation, finetune, training
+from threedimo_training.commands import ablations, data, evaluation, finetune, training
 
 EPILOG = """\
 A first look at the data:
@@ -46,4 +46,5 @@ def _parser() -> argparse.ArgumentParser:
     training.add_commands(commands)
     finetune.add_commands(commands)
     evaluation.add_commands(commands)
+    ablations.add_commands(commands)
     return parser

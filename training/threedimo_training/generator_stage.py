@@ -60,7 +60,6 @@ class GeneratorStage(Stage):
         mixtures_end: How far the training gets through the paper's mixtures, as a share of its steps.
         geometry_scale: Times the geometry loss's fading weight.
         place_weight: Of the place head's loss.
-        hints_dropout: Share of the samples that do without camera hints.
         encoder_interval: The encoder learns in one step of so many: it costs more than the generator and
             arrives warmed up.
     """
@@ -69,7 +68,6 @@ class GeneratorStage(Stage):
     mixtures_end: ClassVar[float] = 1.0
     geometry_scale: ClassVar[float] = 1.0
     place_weight: ClassVar[float] = PLACE_WEIGHT
-    hints_dropout: ClassVar[float] = HINTS_DROPOUT
     encoder_interval: ClassVar[int] = ENCODER_INTERVAL
 
     def __init__(
@@ -108,8 +106,7 @@ class GeneratorStage(Stage):
     def compile(self) -> None:
         """Compile the blocks that repeat, one by one: a whole graph would take minutes to start."""
         tokenizers = [self.encoder.body] + ([self.encoder.hands] if self.encoder.hands else [])
-        repeated = [layer for tokenizer in tokenizers for layer in tokenizer.layers.layers]
-        for block in (*repeated, *self.transformer.blocks):
+        for block in (*tokenizers, *self.transformer.blocks):
             block.compile()
 
     def losses(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
@@ -122,7 +119,7 @@ class GeneratorStage(Stage):
             motion = self.augmented_motion(indices, video_frames(stretch), generator)
         geometry = self.geometry.loss(motion, self.clips.read("rotations", indices, video_frames(stretch)))
         heard = dropped(motion, MOTION_DROPOUT, generator)
-        camera = dropped(self.camera_tokens(indices, stretch), self.hints_dropout, generator)
+        camera = dropped(self.camera_tokens(indices, stretch), HINTS_DROPOUT, generator)
         text = self._text(indices, generator)
         with hidden_states(self._middle) as seen:
             velocity = predict_velocity(self.transformer, batch, text, heard, camera)

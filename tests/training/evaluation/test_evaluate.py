@@ -17,7 +17,7 @@ from threedimo_training.evaluation.held_out_clips import held_out_clip
 from threedimo_training.evaluation.probe import ProbeNetwork
 
 METRICS = {
-    *("psnr", "person_psnr", "ssim", "silhouette_iou", "pose_error_deg", "camera_error_deg"),
+    *("psnr", "person_psnr", "ssim", "gmsd", "silhouette_iou", "pose_error_deg", "camera_error_deg"),
     "identity_agreement",
 }
 CONTROLS = {"frozen_reference", "other_motion", "other_camera_text", "reconstruction"}

@@ -7,6 +7,7 @@ from threedimo.errors import InvalidRequest
 from threedimo_training.evaluation.body_parts import PARTS
 from threedimo_training.evaluation.intervals import summarise
 from threedimo_training.evaluation.metrics import (
+    gmsd,
     identity_agreement,
     part_colours,
     person_psnr,
@@ -53,6 +54,26 @@ def test_ssim_of_constants_is_its_luminance_term():
     # structure and contrast of constants agree: (2ab + C1) / (a^2 + b^2 + C1), C1 = (0.01 * 255)^2
     expected = (2 * 100 * 120 + 6.5025) / (100**2 + 120**2 + 6.5025)
     assert ssim(grey(100), grey(120)) == pytest.approx(expected, abs=1e-6)
+
+
+def test_gmsd_of_an_edge_that_is_missing():
+    # Columns of halved pixels: 0 before the edge, 200 after it. Prewitt's mean finds 200 in the two columns
+    # beside the edge and 0 elsewhere, where both clips agree.
+    target, frames = grey(0), grey(0)
+    target[:, :, 16:] = 200
+    similarity = np.ones(16)
+    similarity[7:9] = 170 / (200**2 + 170)
+    assert gmsd(frames, target) == pytest.approx(similarity.std(), abs=1e-6)
+
+
+def test_gmsd_is_a_distance_of_frames_one_by_one():
+    noisy = np.random.default_rng(0).integers(0, 256, (2, 33, 32, 3), dtype=np.uint8)
+    assert gmsd(noisy, noisy) == 0
+    changed = noisy.copy()
+    changed[1] = 128
+    assert gmsd(changed, noisy) == pytest.approx(gmsd(changed[1:], noisy[1:]) / 2)
+    with pytest.raises(InvalidRequest, match="at least 4 pixels"):
+        gmsd(grey(1, size=3), grey(1, size=3))
 
 
 def test_ssim_falls_with_blur_and_is_one_for_equals():

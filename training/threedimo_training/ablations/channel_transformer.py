@@ -74,7 +74,7 @@ class ChannelMotionTransformer(MotionWanTransformer3DModel):
 
 
 def _by_latent_frame(motion_tokens: Tensor) -> Tensor:
-    """Tokens (batch, 4k+1, K, dim) of video frames to (batch, k+1, 4 K dim); the first frame stands for four."""
+    """Tokens (batch, 4k+1, K, dim) of video frames to (batch, k+1, 4 K dim); the first stands for four."""
     first = motion_tokens[:, :1].expand(-1, TEMPORAL_COMPRESSION, -1, -1)
     tokens = torch.cat([first, motion_tokens[:, 1:]], dim=1)
     return rearrange(tokens, "b (f t) k d -> b f (t k d)", t=TEMPORAL_COMPRESSION)

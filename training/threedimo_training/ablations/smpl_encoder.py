@@ -1,7 +1,8 @@
 """The paper's first ablation: motion as SMPL pose parameters through an MLP, instead of the motion encoder.
 
 The parameters are the exact ones of the rendered person, root orientation in the driving camera's axes
-included. The paper took them from an estimator and saw its depth errors in the result: those cannot appear here.
+included. The paper took them from an estimator and saw its depth errors in the result, which cannot appear
+here.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class SmplPoseEncoder(nn.Module):
 
 
 def read_pose(clips: CachedClips, indices: list[int], frames: slice) -> Tensor:
-    """The driving person's rotations in 6D form, (batch, frames, values); the root's is relative to the camera."""
+    """The driver's rotations in 6D form, (batch, frames, values); the root's is relative to the camera."""
     rotations = clips.read("rotations", indices, frames).float()
     root = root_in_camera(
         clips.read("body_joints", indices, frames), clips.read("camera_joints", indices, frames)
@@ -55,8 +56,10 @@ def root_in_camera(body_joints: Tensor, camera_joints: Tensor) -> Tensor:
 
     Both are the same joints, so that the best rotation (Kabsch 1976) is the exact one.
     """
-    covariance = camera_joints.float().mT @ body_joints.float()
-    left, _, right = torch.linalg.svd(covariance)
-    mirror = torch.ones_like(left[..., 0])
-    mirror[..., 2] = torch.linalg.det(left @ right)
-    return left * mirror[..., None, :] @ right
+    # in full precision, also in the middle of a training with less
+    with torch.autocast(camera_joints.device.type, enabled=False):
+        covariance = camera_joints.float().mT @ body_joints.float()
+        left, _, right = torch.linalg.svd(covariance)
+        mirror = torch.ones_like(left[..., 0])
+        mirror[..., 2] = torch.linalg.det(left @ right)
+        return left * mirror[..., None, :] @ right

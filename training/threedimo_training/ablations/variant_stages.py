@@ -16,7 +16,7 @@ from threedimo_training.schedule import STAGE_1_END, STAGE_2_END
 
 
 class SmplPoseStage(GeneratorStage):
-    """Reads the pose's parameters instead of the driving frames; the MLP is cheap and new: it learns always."""
+    """Reads the pose's parameters instead of the driving frames; the cheap new MLP learns in every step."""
 
     encoder_interval = 1
 
@@ -70,7 +70,9 @@ class NoGeometryStage(NoWarmUpStage):
 class NoHintsStage(GeneratorStage):
     """Hears of the camera by text alone, as in the paper."""
 
-    hints_dropout = 1.0
+    def camera_tokens(self, indices: list[int], stretch: slice) -> Tensor:
+        """Zeros, which is what a missing hint is."""
+        return torch.zeros_like(super().camera_tokens(indices, stretch))
 
 
 class NoPlaceStage(GeneratorStage):

@@ -14,7 +14,8 @@ from threedimo_training.ablations import variant_stages as stages
 from threedimo_training.generator_stage import GeneratorStage
 
 FULL = "full"
-Claim = Literal["flow_loss", "motion_sensitivity", "camera_text_sensitivity", "hints_gain"]
+Claim = Literal["flow_loss", "hinted_flow_loss", "motion_sensitivity", "camera_text_sensitivity"]
+"""Names of `held_out_loss.FIGURES`."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,8 @@ _ALL = (
         stages.FirstStageOnly,
         claim="camera_text_sensitivity",
         claim_split="moving_camera",
-        differs="the paper's test is a still camera, where learning from one view alone is no loss in PSNR; here "
-        "other views and moving cameras are measured",
+        differs="the paper's test has a still camera, where one view cost no PSNR; here other views and "
+        "moving cameras are measured",
         paper=PaperFigures(0.745, 18.3, 0.220, 40.5, 305.4),
         seen="collapses to 2D, ignores the camera text",
     ),
@@ -92,8 +93,8 @@ _ALL = (
         "channel concatenation instead of cross-attention",
         stages.ChannelStage,
         claim="motion_sensitivity",
-        differs="the generator learns from nothing, so that no pretrained patch embedding is disturbed; camera "
-        "hints keep their cross-attention",
+        differs="the generator learns from nothing, so that no pretrained patch embedding is disturbed; "
+        "camera hints keep their cross-attention",
         paper=PaperFigures(0.703, 16.8, 0.304, 48.2, 395.6),
         seen="weak motion control",
     ),
@@ -117,7 +118,11 @@ _ALL = (
         seen="fingers lost",
     ),
     Variant(
-        "no_hints", "no camera hints", stages.NoHintsStage, claim="hints_gain", claim_split="moving_camera"
+        "no_hints",
+        "no camera hints",
+        stages.NoHintsStage,
+        claim="hinted_flow_loss",
+        claim_split="moving_camera",
     ),
     Variant(
         "no_warm_up",
@@ -133,7 +138,7 @@ VARIANTS = {variant.name: variant for variant in _ALL}
 
 
 def chosen_variants(names: Collection[str]) -> list[Variant]:
-    """The variants of these names in the table's order; `full`, which all are compared with, always among them.
+    """The variants of these names in the table's order, and `full`, which all are compared with.
 
     Raises:
         InvalidRequest: There is no such variant.

@@ -42,7 +42,9 @@ from threedimo_training.shards.durable import write_file
 
 logger = logging.getLogger(__name__)
 
-FORMAT = "threedimo-evaluation-1"
+FORMAT = "threedimo-evaluation-2"
+# Results of single clips that an earlier version kept lack some of today's metrics.
+_RECORDS = "2"
 MAX_CLIPS = 10_000
 # What the probe's own errors consist of; the rest of a true frame's figures is trivial.
 _OWN_METRICS = ("silhouette_iou", *(name for name in METRICS if name.endswith("_deg")), "identity_agreement")
@@ -109,7 +111,7 @@ def evaluate(
     probe = load_probe(plan.probe)
     key = content_hash(model_folder(plan.model))[:12]
     folder = plan.output.with_name(f"{plan.output.stem}-clips")
-    folder /= f"{key}-{content_hash(plan.probe)[:12]}-{plan.seed}"
+    folder /= f"{_RECORDS}-{key}-{content_hash(plan.probe)[:12]}-{plan.seed}"
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     pipeline = load_pipeline(plan.model, device=plan.device)

@@ -12,6 +12,7 @@ from threedimo.errors import InvalidRequest
 from threedimo_training.evaluation.body_parts import body_parts
 from threedimo_training.evaluation.held_out_clips import HeldOutClip
 from threedimo_training.evaluation.metrics import (
+    gmsd,
     identity_agreement,
     part_colours,
     person_psnr,
@@ -33,11 +34,12 @@ from threedimo_training.evaluation.probe import Probe
 from threedimo_training.samples.sample import FilmedClip
 
 METRICS = (
-    *("psnr", "person_psnr", "ssim", "silhouette_iou", "pose_error_deg", "camera_error_deg"),
+    *("psnr", "person_psnr", "ssim", "gmsd", "silhouette_iou", "pose_error_deg", "camera_error_deg"),
     *("camera_view_error_deg", "arc_camera_error_deg", "identity_agreement"),
 )
 """What is measured of every run.
 
+gmsd: a perceptual distance, 0 for equal frames.
 pose_error_deg: between limbs that are wholly in the picture (`pose_angles.pose_error_deg`).
 camera_error_deg: how far the camera is, around the person, from where it should be by then, counted from its
 own first frame (`pose_angles.move_error_deg`). A person who turns otherwise than asked counts as a camera
@@ -87,6 +89,7 @@ class ClipTruth:
             "psnr": psnr(later, truth),
             "person_psnr": person_psnr(later, truth, silhouette),
             "ssim": ssim(later, truth),
+            "gmsd": gmsd(later, truth),
             "silhouette_iou": silhouette_iou(seen.silhouette[1:], silhouette),
             "pose_error_deg": self._pose_error(seen.joints),
             "camera_error_deg": move_error,

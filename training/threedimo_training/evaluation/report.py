@@ -40,6 +40,7 @@ _METRIC_TITLES = {
     "psnr": ("PSNR, dB", 2, True),
     "person_psnr": ("Person PSNR, dB", 2, True),
     "ssim": ("SSIM", 3, True),
+    "gmsd": ("GMSD", 3, False),
     "silhouette_iou": ("Silhouette IoU", 3, True),
     "pose_error_deg": ("Pose error, °", 1, False),
     "camera_error_deg": ("Camera move error, °", 1, False),

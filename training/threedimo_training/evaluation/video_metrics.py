@@ -3,7 +3,7 @@
 PSNR and SSIM are computed. LPIPS, FID and FVD are defined by the weights of particular networks (AlexNet with
 the LPIPS heads, Inception v3, I3D), which are published as pickles or TorchScript only. This project reads
 neither, and computed with other features they would bear other names: their cells stay empty, and
-`NOT_COMPUTED` says where they can be had.
+`NOT_COMPUTED` says where they can be had. The evaluation of models has GMSD in the place of LPIPS.
 """
 
 from __future__ import annotations
