@@ -104,9 +104,8 @@ class GeneratorStage(Stage):
         return make_transformer()
 
     def compile(self) -> None:
-        """Compile the blocks that repeat, one by one: a whole graph would take minutes to start."""
-        tokenizers = [self.encoder.body] + ([self.encoder.hands] if self.encoder.hands else [])
-        for block in (*tokenizers, *self.transformer.blocks):
+        """Compile the generator's blocks. The encoder's few layers would take longer to compile than they save."""
+        for block in self.transformer.blocks:
             block.compile()
 
     def losses(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
