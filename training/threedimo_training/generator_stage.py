@@ -104,7 +104,7 @@ class GeneratorStage(Stage):
         return make_transformer()
 
     def compile(self) -> None:
-        """Compile the generator's blocks. The encoder's few layers would take longer to compile than they save."""
+        """Compile the generator's blocks; the encoder's would take longer to compile than they save."""
         for block in self.transformer.blocks:
             block.compile()
 
