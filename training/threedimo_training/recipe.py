@@ -83,14 +83,14 @@ def cpu_recipe() -> EmbeddedRecipe:
         fps=8.0,
         num_clips=6_000,
         autoencoder_image_steps=3_750,
-        autoencoder_steps=6_000,
+        autoencoder_steps=5_200,
         warm_up_steps=2_200,
-        generator_steps=12_000,
+        generator_steps=5_000,
         decoder_steps=3_000,
         autoencoder_images=16,
         autoencoder_clips=2,
         warm_up_batch=96,
-        generator_batch=16,
+        generator_batch=8,
     )
 
 
