@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import string
 from pathlib import Path
 
@@ -11,20 +12,34 @@ from diffusers import AutoencoderKLWan, UniPCMultistepScheduler, WanPipeline, Wa
 from transformers import T5Tokenizer, UMT5Config, UMT5EncoderModel
 
 from threedimo_training.finetuning.base import Clips, MotionSizes, load_base
-from threedimo_training.finetuning.finetune import FinetuneOptions
+from threedimo_training.finetuning.finetune import FinetuneOptions, finetune
 from threedimo_training.samples.sample import ROLES
 from threedimo_training.samples.synthetic import draw_synthetic
 from threedimo_training.shards.progress import RenderProgress
 from threedimo_training.shards.render_job import render_shards
 
-SIZES = MotionSizes(
-    encoder={
-        "frame_size": 32, "patch_size": 8, "hand_patch_size": 16, "num_body_tokens": 2, "num_hand_tokens": 1,
-        "hidden_dim": 16, "num_layers": 1, "num_hand_layers": 1, "num_heads": 2, "motion_dim": 16,
-    },
-    inner_dim=16, num_heads=2, camera_hidden_dim=16,
-)  # fmt: skip
-CLIPS = Clips(32, 32, 9, 8.0)
+
+@pytest.fixture(scope="session")
+def sizes() -> MotionSizes:
+    """Of what the tiny stock model gets."""
+    encoder = {
+        "frame_size": 32,
+        "patch_size": 8,
+        "hand_patch_size": 16,
+        "num_body_tokens": 2,
+        "num_hand_tokens": 1,
+        "hidden_dim": 16,
+        "num_layers": 1,
+        "num_hand_layers": 1,
+        "num_heads": 2,
+        "motion_dim": 16,
+    }
+    return MotionSizes(encoder=encoder, inner_dim=16, num_heads=2, camera_hidden_dim=16)
+
+
+@pytest.fixture(scope="session")
+def clips() -> Clips:
+    return Clips(width=32, height=32, num_frames=9, fps=8.0)
 
 
 @pytest.fixture(scope="session")
@@ -33,47 +48,89 @@ def stock(tmp_path_factory) -> Path:
     letters = string.ascii_letters + string.digits + string.punctuation
     pieces = [(name, 0.0) for name in ("<pad>", "</s>", "<unk>")] + [("▁", -2.0)]
     pieces += [(letter, -3.0) for letter in letters]
+    encoder = UMT5Config(vocab_size=len(pieces), d_model=32, d_kv=8, d_ff=32, num_layers=1, num_heads=2)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         pipeline = WanPipeline(
             tokenizer=T5Tokenizer(vocab=pieces, extra_ids=0),
-            text_encoder=UMT5EncoderModel(
-                UMT5Config(vocab_size=len(pieces), d_model=32, d_kv=8, d_ff=32, num_layers=1, num_heads=2)
+            text_encoder=UMT5EncoderModel(encoder),
+            vae=AutoencoderKLWan(
+                base_dim=4,
+                z_dim=4,
+                dim_mult=[1, 1, 1, 1],
+                num_res_blocks=1,
+                latents_mean=[0.0] * 4,
+                latents_std=[1.0] * 4,
             ),
-            vae=AutoencoderKLWan(base_dim=4, z_dim=4, dim_mult=[1, 1, 1, 1], num_res_blocks=1,
-                                 latents_mean=[0.0] * 4, latents_std=[1.0] * 4),
             transformer=WanTransformer3DModel(
-                num_attention_heads=2, attention_head_dim=12, in_channels=4, out_channels=4, text_dim=32,
-                freq_dim=16, ffn_dim=32, num_layers=2, rope_max_seq_len=32,
+                num_attention_heads=2,
+                attention_head_dim=12,
+                in_channels=4,
+                out_channels=4,
+                text_dim=32,
+                freq_dim=16,
+                ffn_dim=32,
+                num_layers=2,
+                rope_max_seq_len=32,
             ),
-            scheduler=UniPCMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True,
-                                              flow_shift=3.0),
-        )  # fmt: skip
+            scheduler=UniPCMultistepScheduler(
+                prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0
+            ),
+        )
     folder = tmp_path_factory.mktemp("stock") / "wan"
     pipeline.save_pretrained(folder)
     return folder
 
 
 @pytest.fixture(scope="session")
-def base(stock, tmp_path_factory) -> Path:
+def base(stock, sizes, clips, tmp_path_factory) -> Path:
     """The same as a model of this project, with untrained motion layers."""
     folder = tmp_path_factory.mktemp("base") / "model"
-    load_base(str(stock), torch.float32, CLIPS, 0, SIZES).save_pretrained(folder)
+    load_base(str(stock), torch.float32, clips, 0, sizes).save_pretrained(folder)
+    return folder
+
+
+def _rendered(folder: Path, clips: int, *, held_out: bool) -> Path:
+    with RenderProgress() as progress:
+        render_shards(
+            clips=clips,
+            size=32,
+            num_frames=9,
+            fps=8.0,
+            seed=0,
+            output=folder,
+            workers=1,
+            roles=ROLES,
+            held_out=held_out,
+            draw=draw_synthetic,
+            report=progress,
+        )
     return folder
 
 
 @pytest.fixture(scope="session")
 def shards(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("data") / "shards"
-    with RenderProgress() as progress:
-        render_shards(
-            clips=6, size=32, num_frames=9, fps=8.0, seed=0, output=folder, workers=1, roles=ROLES,
-            held_out=False, draw=draw_synthetic, report=progress,
-        )  # fmt: skip
-    return folder
+    """Two samples of each role."""
+    return _rendered(tmp_path_factory.mktemp("data") / "shards", 6, held_out=False)
+
+
+@pytest.fixture(scope="session")
+def data(shards, tmp_path_factory) -> tuple[Path, Path]:
+    """Samples to train on, and others to watch."""
+    return shards, _rendered(tmp_path_factory.mktemp("held_out") / "shards", 3, held_out=True)
+
+
+@pytest.fixture(scope="session")
+def caches(base, data, tmp_path_factory) -> Path:
+    """A work folder in which latents and texts were made and no step was taken."""
+    work = tmp_path_factory.mktemp("caches") / "work"
+    assert not finetune(FinetuneOptions(str(base), data, work, batch=1, minutes=0), lambda _: None)
+    return work
 
 
 @pytest.fixture
-def options(base, shards, tmp_path) -> FinetuneOptions:
+def options(base, data, caches, tmp_path) -> FinetuneOptions:
     """Two steps of two clips."""
-    return FinetuneOptions(str(base), (shards,), tmp_path / "work", steps=2, batch=2, at_once=2, lora_rank=2)
+    for name in ("latents", "texts"):
+        shutil.copytree(caches / name, tmp_path / "work" / name)
+    return FinetuneOptions(str(base), data, tmp_path / "work", steps=2, batch=2, at_once=2, lora_rank=2)

@@ -25,6 +25,7 @@ from threedimo.prompts import encode_text
 from threedimo_training.finetuning.base import fingerprint
 from threedimo_training.framewise_convolution import framewise_convolutions
 from threedimo_training.shards.durable import write_file
+from threedimo_training.trainer import fast_attention
 
 
 def content_key(*facts: object) -> str:
@@ -90,7 +91,10 @@ class TextCache:
 
     def _write(self, file: Path, text: str) -> None:
         assert self._text_encoder is not None, "all texts are read before the encoder is released"
-        whole = encode_text(self._tokenizer, self._text_encoder, text, self._max_text_tokens)[0]
+        device = self._text_encoder.device
+        # The same file whoever asks for it, inside a step or before.
+        with torch.autocast(device.type, enabled=False), fast_attention(device):
+            whole = encode_text(self._tokenizer, self._text_encoder, text, self._max_text_tokens)[0]
         filled = int(whole.abs().amax(dim=1).nonzero().max()) + 1  # what follows is padding
         write_file(file, save({"text": whole[:filled].cpu().contiguous()}, {"content": text}))
 
@@ -103,7 +107,8 @@ def encode_targets(autoencoder: AutoencoderKLWan, video: Tensor) -> Tensor:
         video: (batch, 3, frames, height, width) in [-1, 1], on any device.
     """
     device = autoencoder.device
-    with torch.no_grad(), torch.autocast(device.type, enabled=False), framewise_convolutions(device):
+    exact = torch.autocast(device.type, enabled=False)
+    with torch.no_grad(), exact, fast_attention(device), framewise_convolutions(device):
         return encode_video(autoencoder, video.to(device)).half().cpu()
 
 
