@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +114,8 @@ def _take_step(
     optimizer.zero_grad(set_to_none=True)
     for portion in range(stage.num_portions):
         last = portion == stage.num_portions - 1
-        with nullcontext() if last else accelerator.no_sync(stage.model):
+        # the attention is the backward pass's too, where checkpointed blocks are computed again
+        with nullcontext() if last else accelerator.no_sync(stage.model), fast_attention(stage.device):
             with fast_precision(stage.device):
                 losses = stage.portion_losses(step, portion, torch.Generator().manual_seed(step))
             everywhere: Any = accelerator.reduce(losses["loss"].detach(), "mean")
@@ -168,11 +169,16 @@ def _keep_picture(folder: Path, name: str, step: int, picture: Tensor) -> None:
 @contextmanager
 def fast_precision(device: torch.device) -> Iterator[None]:
     """Mixed precision and the attention that are fast in training on this device."""
-    with ExitStack() as stack:
-        if device.type == "cpu":
-            # Measured: the gradient of the fused attention takes as long as all the rest of a step.
-            stack.enter_context(sdpa_kernel(SDPBackend.MATH))
-        stack.enter_context(torch.autocast(device.type, torch.bfloat16, enabled=has_fast_bfloat16(device)))
+    mixed = torch.autocast(device.type, torch.bfloat16, enabled=has_fast_bfloat16(device))
+    with fast_attention(device), mixed:
+        yield
+
+
+@contextmanager
+def fast_attention(device: torch.device) -> Iterator[None]:
+    """The attention that is fast in training on this device."""
+    # Measured on processors: the gradient of the fused attention takes as long as all the rest of a step.
+    with sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext():
         yield
 
 
