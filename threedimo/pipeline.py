@@ -104,6 +104,12 @@ class MotionTransferPipeline(DiffusionPipeline):
         self.info = info
         require_fit(self.components, info)
 
+    @property
+    def driving_size(self) -> tuple[int, int]:
+        """`(width, height)` in pixels that driving frames are fitted to, whatever size they come in."""
+        size = self.motion_encoder.config["frame_size"]
+        return size, size
+
     @torch.no_grad()
     def __call__(
         self,
@@ -212,8 +218,7 @@ class MotionTransferPipeline(DiffusionPipeline):
         return encode_video(self.vae, torch.from_numpy(image)[None].to(self._execution_device))
 
     def _fit_driving(self, driving_frames: np.ndarray) -> np.ndarray:
-        size = self.motion_encoder.config["frame_size"]
-        return fit_frames(driving_frames, size, size)
+        return fit_frames(driving_frames, *self.driving_size)
 
     # Once for each window, never for each step.
 

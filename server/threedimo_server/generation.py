@@ -129,6 +129,7 @@ def generate(
             start_s=request.driving_footage.start_s,
             num_frames=shot.num_frames,
             sample_fps=shot.fps,
+            size=pipeline.driving_size,
         )
     _stop_if(should_stop)
     output = pipeline(

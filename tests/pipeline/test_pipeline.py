@@ -160,6 +160,14 @@ def test_bfloat16_makes_nearly_the_same_frames(tiny_pipeline_folder, make, refer
     assert 0 < np.abs(difference).mean() < 2
 
 
+def test_footage_may_be_read_at_the_size_that_the_encoder_sees(pipeline, reference_image, driving_frames):
+    large = np.repeat(np.repeat(driving_frames[:5], 3, axis=1), 4, axis=2)
+    fitted = fit_frames(large, *pipeline.driving_size)
+    assert fitted.shape[1:3] == pipeline.driving_size[::-1]
+    of_fitted, of_large = (pipeline(reference_image, frames).frames for frames in (fitted, large))
+    np.testing.assert_array_equal(of_fitted, of_large)
+
+
 def test_other_frame_counts_and_sizes_are_refused(make):
     with pytest.raises(UnsupportedFrameCount, match="choose 5 or 9"):
         make(7)
