@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import string
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from transformers import T5Tokenizer, UMT5Config, UMT5EncoderModel
 
 from threedimo_training.finetuning.base import Clips, MotionSizes, load_base
 from threedimo_training.finetuning.finetune import FinetuneOptions, finetune
+from threedimo_training.finetuning.stage import FinetuneStage
 from threedimo_training.samples.sample import ROLES
 from threedimo_training.samples.synthetic import draw_synthetic
 from threedimo_training.shards.progress import RenderProgress
@@ -134,3 +136,24 @@ def options(base, data, caches, tmp_path) -> FinetuneOptions:
     for name in ("latents", "texts"):
         shutil.copytree(caches / name, tmp_path / "work" / name)
     return FinetuneOptions(str(base), data, tmp_path / "work", steps=2, batch=2, at_once=2, lora_rank=2)
+
+
+@pytest.fixture
+def run_until(monkeypatch) -> Callable[[FinetuneOptions, int], None]:
+    """Train until a step, and be stopped in the middle of it."""
+
+    def run(options: FinetuneOptions, step: int) -> None:
+        losses = FinetuneStage.portion_losses
+
+        def stopped(self, number, portion, generator):
+            if number == step:
+                raise KeyboardInterrupt
+            return losses(self, number, portion, generator)
+
+        with monkeypatch.context() as patch:
+            patch.setattr("threedimo_training.trainer.SAVE_SECONDS", 0.0)
+            patch.setattr(FinetuneStage, "portion_losses", stopped)
+            with pytest.raises(KeyboardInterrupt):
+                finetune(options, lambda _: None)
+
+    return run

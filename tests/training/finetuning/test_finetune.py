@@ -7,7 +7,10 @@ from dataclasses import replace
 
 import pytest
 import torch
+import torch.distributed as dist
 from safetensors.torch import load_file
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
 
 from threedimo.checkpoints import load_pipeline
 from threedimo.media import read_image
@@ -53,28 +56,12 @@ def test_exactly_the_chosen_weights_change(options, base, tmp_path, train):
     assert {name.partition(".")[0] for name in changed} >= {"transformer", "motion_encoder"}
 
 
-def _run_until(options, step: int) -> None:
-    """Train until this step, and be stopped in the middle of it."""
-    losses = FinetuneStage.portion_losses
-
-    def stopped(self, number, portion, generator):
-        if number == step:
-            raise KeyboardInterrupt
-        return losses(self, number, portion, generator)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("threedimo_training.trainer.SAVE_SECONDS", 0.0)
-        patch.setattr(FinetuneStage, "portion_losses", stopped)
-        with pytest.raises(KeyboardInterrupt):
-            finetune(options, lambda _: None)
-
-
-def test_stopping_and_resuming_gives_the_same_weights(options, tmp_path):
+def test_stopping_and_resuming_gives_the_same_weights(options, run_until, tmp_path):
     options = replace(options, train="lora", steps=5)
     assert finetune(options, lambda _: None)
     pieces = replace(options, work=tmp_path / "pieces")
-    _run_until(pieces, 1)
-    _run_until(pieces, 3)
+    run_until(pieces, 1)
+    run_until(pieces, 3)
     assert finetune(pieces, lambda _: None)
     one, other = (load_file(state_file(work, "finetune")) for work in (options.work, pieces.work))
     assert one.keys() == other.keys()
@@ -151,7 +138,43 @@ def test_samples_that_are_drawn_as_the_training_goes(options, tmp_path):
     assert all(torch.equal(value, other[name]) for name, value in one.items())
 
 
+@pytest.fixture
+def sharded(tmp_path, monkeypatch):
+    """The generator spread over a (one-process) mesh block by block, as FSDP2 does it.
+
+    `accelerate` itself shards on GPUs only.
+    """
+
+    def spread(self, accelerator, optimizer):
+        mesh = init_device_mesh("cpu", (1,))
+        for block in (*self.generator.transformer.blocks, self.generator):
+            fully_shard(block, mesh=mesh)
+        optimizer.param_groups[0]["params"] = self.parameters()
+        self.model = self.generator
+        return accelerator.prepare_optimizer(optimizer)
+
+    dist.init_process_group("gloo", init_method=f"file://{tmp_path}/meeting", rank=0, world_size=1)
+    monkeypatch.setattr(FinetuneStage, "spread", spread)
+    yield
+    dist.destroy_process_group()
+
+
+@pytest.mark.parametrize("train", ["lora", "full"])
+def test_a_sharded_training_takes_the_same_steps(options, tmp_path, train, request, run_until):
+    options = replace(options, train=train, steps=3, checkpointing=True)
+    other = replace(options, work=tmp_path / "sharded")
+    finetune(options, lambda _: None)
+    run_until(other, 1)
+    request.getfixturevalue("sharded")
+    finetune(other, lambda _: None)
+    one, two = (load_file(state_file(work, "finetune")) for work in (options.work, other.work))
+    assert not far_apart(one, two)
+    pictures = [read_image(next((work / "pictures").iterdir())) for work in (options.work, other.work)]
+    assert abs(pictures[0].astype(float) - pictures[1]).max() <= 8
+
+
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # torch's compiler uses what torch has deprecated, and more like that
 def test_compiled_blocks_take_the_same_steps(options, tmp_path):
     finetune(options, lambda _: None)
     compiled = replace(options, work=tmp_path / "compiled", compiled=True)

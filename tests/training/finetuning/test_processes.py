@@ -66,10 +66,10 @@ def test_killed_in_the_middle_it_ends_in_the_same_weights(options, tmp_path):
 
 
 @pytest.mark.slow
-def test_two_processes_take_the_steps_of_one(options, tmp_path):
-    """Also: a state of one process is gone on with by two."""
+def test_two_processes_take_the_steps_of_one_and_go_on_with_its_state(options, run_until, tmp_path):
     options = replace(options, train="lora", steps=4, batch=4, at_once=1)
     shared = replace(options, work=tmp_path / "shared")
+    run_until(shared, 2)
     launch = ["-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1"]
     settings = ["--mixed_precision", "no", "--dynamo_backend", "no"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}

@@ -78,12 +78,17 @@ class FinetuneStage(Stage):
 
     def begin(self, accelerator: Accelerator, optimizer: torch.optim.Optimizer) -> AcceleratedOptimizer:
         """Move the generator to its device, or spread it over many."""
-        prepared: Any = accelerator.prepare(self.generator, optimizer)
-        self.model, wrapped = prepared
+        wrapped = self.spread(accelerator, optimizer)
         if self.plan.train != "full":
             self._average = {
                 name: p.detach().clone() for name, p in trained_parameters(self.generator).items()
             }
+        return wrapped
+
+    def spread(self, accelerator: Accelerator, optimizer: torch.optim.Optimizer) -> AcceleratedOptimizer:
+        """Hand generator and optimizer to `accelerate`, which knows the processes and what they share."""
+        prepared: Any = accelerator.prepare(self.generator, optimizer)
+        self.model, wrapped = prepared
         return wrapped
 
     def parameters(self) -> list[nn.Parameter]:
