@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import csv
 import io
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import resources
@@ -33,7 +34,7 @@ _COLOURS = (
     *("#e377c2", "#8c564b", "#7f7f7f", "#bcbd22"),
 )
 # Of neighbouring points, because each is one batch under one noise.
-_SMOOTHED_OVER = 5
+_SMOOTHED_OVER = 3
 
 
 @dataclass(frozen=True)
@@ -105,9 +106,8 @@ def read_curve(folder: Path) -> list[tuple[int, float]]:
 
 def _plot(curves: dict[str, list[tuple[int, float]]], steps: int) -> Plot:
     smooth = {name: _smoothed(points) for name, points in curves.items()}
-    values = [100 * value for points in smooth.values() for _, value in points]
-    low, high = min([0.0, *values]), max([1.0, *values])
-    span = (high - low) or 1.0
+    heights = _round_heights([100 * value for points in smooth.values() for _, value in points])
+    low, span = heights[0], heights[-1] - heights[0]
 
     def place(step: float, percent: float) -> tuple[float, float]:
         across = _EDGE + (_WIDTH - 2 * _EDGE) * step / steps
@@ -124,11 +124,19 @@ def _plot(curves: dict[str, list[tuple[int, float]]], steps: int) -> Plot:
             for name, points in smooth.items()
         ],
         [(place(steps * share, low)[0], f"{round(steps * share)}") for share in (0, 0.25, 0.5, 0.75, 1)],
-        [
-            (place(0, low + span * share)[1], f"{low + span * share:.2g} %")
-            for share in (0, 0.25, 0.5, 0.75, 1)
-        ],
+        [(place(0, height)[1], f"{height:g} %") for height in heights],
     )
+
+
+def _round_heights(values: list[float]) -> list[float]:
+    """Round numbers, evenly apart, around 0 and all values; at most seven."""
+    low, high = min([0.0, *values]), max([1.0, *values])
+    size = 10.0 ** math.floor(math.log10(high - low))
+    for step in (0.2 * size, 0.5 * size, size, 2 * size):
+        first, last = math.floor(low / step), math.ceil(high / step)
+        if last - first <= 6:
+            break
+    return [round(number * step, 9) for number in range(first, last + 1)]
 
 
 def _smoothed(points: list[tuple[int, float]]) -> list[tuple[int, float]]:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+import torch
 from safetensors import SafetensorError, safe_open
 
 from threedimo.errors import TrainingError, TrainingMismatch
@@ -146,6 +147,8 @@ def train_variants(
             folder.mkdir(exist_ok=True)
         stage = make_stage(variant, ground)
         if compiled:
+            # The compiler gives up on code that it compiled too often, and each variant has its own shapes.
+            torch.compiler.reset()
             stage.compile()
         run_stage(stage, folder, math.inf, tell)
         done[variant.name] = steps
