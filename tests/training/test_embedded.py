@@ -17,6 +17,7 @@ from threedimo_training.embedded import adopt_recipe, begun_recipe, export, trai
 from threedimo_training.generator_stage import GeneratorStage
 from threedimo_training.latent_files import LatentFolder, person_share
 from threedimo_training.recipe import SCHEDULES, EmbeddedRecipe
+from threedimo_training.shards.reader import ShardFolder
 from threedimo_training.stages import AutoencoderStage, DecoderStage, Stage, WarmUpStage
 from threedimo_training.trainer import state_file
 
@@ -56,6 +57,15 @@ def work(tmp_path_factory):
 def test_without_time_nothing_is_rendered(tmp_path):
     assert not train(RECIPE, tmp_path, 0, print)
     assert not any(tmp_path.iterdir())
+
+
+def test_rendering_goes_on_where_it_stopped(tmp_path, monkeypatch):
+    monkeypatch.setattr("threedimo_training.embedded.RENDER_PORTION", 1)
+    monkeypatch.setattr("threedimo_training.embedded.SHARD_SAMPLES", 4)
+    nothing = replace(RECIPE, **{f"{stage}_steps": 0 for stage in STAGES})
+    for num_clips in (4, NUM_CLIPS, NUM_CLIPS):
+        assert train(replace(nothing, num_clips=num_clips), tmp_path, 5, print)
+    assert len(ShardFolder(tmp_path / "shards")) == NUM_CLIPS
 
 
 def test_export_before_training_says_what_to_run(tmp_path):

@@ -26,6 +26,7 @@ from threedimo_training.shards.durable import write_file
 from threedimo_training.shards.progress import RenderProgress
 from threedimo_training.shards.reader import ShardFolder
 from threedimo_training.shards.render_job import render_shards
+from threedimo_training.shards.render_options import read_plan
 from threedimo_training.shards.writer import SHARD_SAMPLES
 from threedimo_training.stages import AutoencoderStage, DecoderStage, WarmUpStage, measure_statistics
 from threedimo_training.trainer import has_fast_bfloat16, run_stage, state_file
@@ -134,8 +135,10 @@ def _clips(recipe: EmbeddedRecipe, work: Path, deadline: float, device: torch.de
     """Render the shards and cache them; None when time is up before all are there."""
     shards = work / "shards"
     portion = RENDER_PORTION * SHARD_SAMPLES
+    plan = read_plan(shards)
+    first = max(portion, plan.clips if plan else 0)
     with RenderProgress() as progress:
-        for clips in range(portion, recipe.num_clips + portion, portion):
+        for clips in range(first, recipe.num_clips + portion, portion):
             if time.monotonic() > deadline:
                 return None
             render_shards(
