@@ -175,7 +175,8 @@ def test_a_sharded_training_takes_the_same_steps(options, tmp_path, train, reque
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # torch's compiler uses what torch has deprecated, and more like that
-def test_compiled_blocks_take_the_same_steps(options, tmp_path):
+def test_compiled_blocks_take_the_same_steps(options, tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "compiler"))
     finetune(options, lambda _: None)
     compiled = replace(options, work=tmp_path / "compiled", compiled=True)
     finetune(compiled, lambda _: None)

@@ -44,7 +44,7 @@ def steps_done(options) -> int:
 
 
 def test_killed_in_the_middle_it_ends_in_the_same_weights(options, tmp_path):
-    options = replace(options, train="lora", steps=30)
+    options = replace(options, train="lora", steps=16)
     killed = replace(options, work=tmp_path / "killed")
     process = subprocess.Popen([sys.executable, *command(killed)], stdout=subprocess.DEVNULL)
     try:
@@ -56,7 +56,7 @@ def test_killed_in_the_middle_it_ends_in_the_same_weights(options, tmp_path):
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
-    assert 3 <= steps_done(killed) < 30
+    assert 3 <= steps_done(killed) < 16
     assert finetune(killed, lambda _: None)
     assert finetune(options, lambda _: None)
     one, other = (load_file(state_file(work, "finetune")) for work in (options.work, killed.work))
