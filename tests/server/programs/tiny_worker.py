@@ -29,6 +29,7 @@ class TinyOutput:
 class TinyPipeline:
     def __init__(self, model: str):
         self.info = read_model_info(model)
+        self.driving_size = (self.info.width, self.info.height)
 
     def __call__(
         self,
