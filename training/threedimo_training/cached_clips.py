@@ -88,6 +88,8 @@ def _columns(sample: Sample) -> dict[str, np.ndarray]:
         "rotations": rotations.astype(np.float32),
         "body_joints": np.einsum("fji,fkj->fki", rotations[:, 0], joints).astype(np.float32),
         "camera_joints": np.einsum("fji,fkj->fki", driving.path.rotations, joints).astype(np.float32),
+        "driving_silhouette": driving.silhouette,
+        "driving_places": _picture_joints(driving),
         "target_joints": _picture_joints(target),
     }
 

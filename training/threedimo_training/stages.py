@@ -24,6 +24,7 @@ from threedimo_training.autoencoder import measure_latents, reconstruction_loss
 from threedimo_training.cached_clips import CPU, CachedClips, video_tensor
 from threedimo_training.framewise_convolution import framewise_convolutions
 from threedimo_training.geometry_head import WarmUpHeads
+from threedimo_training.place_head import PlaceHead, hidden_states
 from threedimo_training.recipe import EmbeddedRecipe, make_autoencoder, make_motion_encoder, seeded
 from threedimo_training.training_state import Parts
 
@@ -146,7 +147,7 @@ class DecoderStage(Stage):
 class WarmUpStage(Stage):
     """Stage 2; one frame of each of many driving clips."""
 
-    name, learning_rate = "warm_up", 6e-4
+    name, learning_rate = "warm_up", 1e-3
 
     def __init__(self, recipe: EmbeddedRecipe, clips: CachedClips):
         seeded(recipe.seed + 1)
@@ -154,7 +155,8 @@ class WarmUpStage(Stage):
         self.device = clips.device
         self.encoder = make_motion_encoder(recipe)
         self.heads = WarmUpHeads(self.encoder.num_tokens, self.encoder.config["motion_dim"])
-        self.modules = {"motion_encoder": self.encoder, "heads": self.heads}
+        self.patches = PlaceHead(self.encoder.config["hidden_dim"])
+        self.modules = {"motion_encoder": self.encoder, "heads": self.heads, "patches": self.patches}
 
     def losses(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
         """Regress the pose that each frame shows."""
@@ -164,12 +166,16 @@ class WarmUpStage(Stage):
         one = slice(frame, frame + 1)
         video = jitter_colours(video_tensor(self.clips.read("driving", indices, one)), generator)
         crops, visible = read_hands(self.clips, indices, one)
-        tokens = self.encoder(video, crops, visible)[:, 0]
-        labels = (
-            self.clips.read(name, indices, one)[:, 0]
-            for name in ("rotations", "body_joints", "camera_joints")
-        )
-        return self.heads.losses(tokens, *labels)
+        with hidden_states(self.encoder.body.layers) as seen:
+            tokens = self.encoder(video, crops, visible)[:, 0]
+        names = ("rotations", "body_joints", "camera_joints", "driving_places", "driving_silhouette")
+        *labels, silhouette = (self.clips.read(name, indices, one) for name in names)
+        found = self.heads.losses(tokens, *(label[:, 0] for label in labels))
+        patches = seen[0][:, self.encoder.body.num_tokens :]
+        side = self.encoder.config["frame_size"] // self.encoder.config["patch_size"]
+        # Asked of the patches, so that there is something for the tokens to gather.
+        found["patches"] = self.patches.loss(patches, (1, side, side), 0, silhouette, labels[-1])
+        return found | {"loss": found["loss"] + found["patches"]}
 
 
 def read_hands(clips: CachedClips, indices: list[int], frames: slice) -> tuple[Tensor, Tensor]:
