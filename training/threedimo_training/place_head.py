@@ -1,11 +1,11 @@
 """Where the person is, read off hidden states: of the generator's middle, and of the encoder's patches.
 
 In training only, and not in the paper, which starts from a generator that already knows people. Measured: a
-small generator trained from nothing predicts pictures well for thousands of steps before it looks at the motion
-at all. Asked in its middle where the target's body covers the picture and where its joints are, which only the
-motion tells while the latents are mostly noise, it listens after a few hundred, as long as the motion tokens
-tell anything. For that, the patches of the motion encoder are asked the same in its warm-up: they learn it
-within some hundred steps, and give its tokens something to gather.
+small generator trained from nothing predicts pictures well for thousands of steps before it looks at the
+motion at all. Asked in its middle where the target's body covers the picture and where its joints are,
+which only the motion tells while the latents are mostly noise, it listens after a few hundred, as long as
+the motion tokens tell anything. For that, the patches of the motion encoder are asked the same in its warm-
+up: they learn it within some hundred steps, and give its tokens something to gather.
 """
 
 from __future__ import annotations
