@@ -16,7 +16,7 @@ from threedimo_training.cached_clips import CachedClips
 from threedimo_training.embedded import adopt_recipe, begun_recipe, export, train
 from threedimo_training.generator_stage import GeneratorStage
 from threedimo_training.latent_files import LatentFolder, person_share
-from threedimo_training.recipe import SCHEDULES, EmbeddedRecipe
+from threedimo_training.recipe import SCHEDULES, EmbeddedRecipe, make_motion_encoder
 from threedimo_training.shards.reader import ShardFolder
 from threedimo_training.stages import AutoencoderStage, DecoderStage, Stage, WarmUpStage
 from threedimo_training.trainer import state_file
@@ -169,3 +169,14 @@ def test_person_share_averages_the_frames_of_each_latent_frame():
     assert share[0, 0].tolist() == [[1, 1], [1, 1]]
     assert share[0, 1].tolist() == [[0.5, 0.5], [0, 0]]
     assert share[0, 2].tolist() == [[0, 0], [0, 0]]
+
+
+def test_the_encoder_waits_until_the_generator_may_listen(work):
+    clips = CachedClips(work / "clips")
+    stage = GeneratorStage(RECIPE, clips, LatentFolder(work / "latents"), make_motion_encoder(RECIPE))
+    learns = []
+    for step in range(0, RECIPE.generator_steps, stage.encoder_interval):
+        stage.encoder.zero_grad(set_to_none=True)
+        stage.losses(step, torch.Generator().manual_seed(step))["loss"].backward()
+        learns.append(any(p.grad is not None for p in stage.encoder.parameters()))
+    assert learns == [False, True]

@@ -35,6 +35,7 @@ from threedimo_training.samples.sample import ROLES, Role
 from threedimo_training.schedule import (
     HINTS_DROPOUT,
     MOTION_DROPOUT,
+    STAGE_1_END,
     TEXT_DROPOUT,
     draw_stretch,
     dropped,
@@ -60,14 +61,17 @@ class GeneratorStage(Stage):
         mixtures_end: How far the training gets through the paper's mixtures, as a share of its steps.
         geometry_scale: Times the geometry loss's fading weight.
         place_weight: Of the place head's loss.
-        encoder_interval: The encoder learns in one step of so many: it costs more than the generator and
-            arrives warmed up.
+        encoder_start: The encoder stays as the warm-up left it for this share of the steps. Measured: from
+            the first step on, the optimizer turns the tiny gradients of a generator that does not listen yet
+            into steps of full size, and the encoder's tokens lose all that they knew within 500 of them.
+        encoder_interval: From then on it learns in one step of so many: it costs more than the generator.
     """
 
     name, learning_rate = "generator", 7e-4
     mixtures_end: ClassVar[float] = 1.0
     geometry_scale: ClassVar[float] = 1.0
     place_weight: ClassVar[float] = PLACE_WEIGHT
+    encoder_start: ClassVar[float] = STAGE_1_END
     encoder_interval: ClassVar[int] = ENCODER_INTERVAL
 
     def __init__(
@@ -114,7 +118,8 @@ class GeneratorStage(Stage):
         indices = [self._drawn(role, generator) for role in self._roles(progress)]
         stretch, num_lead = draw_stretch((self.recipe.num_frames - 1) // 4 + 1, generator)
         batch, weight = self._noised(indices, stretch, num_lead, generator)
-        with torch.set_grad_enabled(step % self.encoder_interval == 0):
+        learns = progress >= self.encoder_start and step % self.encoder_interval == 0
+        with torch.set_grad_enabled(learns):
             motion = self.augmented_motion(indices, video_frames(stretch), generator)
         geometry = self.geometry.loss(motion, self.clips.read("rotations", indices, video_frames(stretch)))
         heard = dropped(motion, MOTION_DROPOUT, generator)
