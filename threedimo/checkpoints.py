@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from diffusers.utils import logging as diffusers_logging
 from safetensors import SafetensorError, safe_open
+from transformers.utils import logging as transformers_logging
 
 from threedimo.components import COMPONENT_CLASSES, WITH_WEIGHTS
 from threedimo.errors import InvalidModel, InvalidRequest
@@ -45,6 +46,7 @@ def load_pipeline(
     read_model_info(str(folder))
     stored = _checked_tensor_names(folder)
     diffusers_logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()
     try:
         pipeline = MotionTransferPipeline.from_pretrained(
             folder, dtype={"default": dtype, "vae": torch.float32}, local_files_only=True

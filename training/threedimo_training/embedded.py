@@ -19,7 +19,15 @@ from threedimo.wire.messages import ModelInfo
 from threedimo_training.cached_clips import CPU, CachedClips, cache_shards
 from threedimo_training.generator_stage import GeneratorStage
 from threedimo_training.latent_files import LatentFolder, write_latents
-from threedimo_training.recipe import MAX_TEXT_TOKENS, SCHEDULES, EmbeddedRecipe, make_scheduler
+from threedimo_training.recipe import (
+    INFERENCE_STEPS,
+    MAX_TEXT_TOKENS,
+    MOTION_SCALE,
+    SCHEDULES,
+    TEXT_SCALE,
+    EmbeddedRecipe,
+    make_scheduler,
+)
 from threedimo_training.samples.sample import ROLES
 from threedimo_training.samples.synthetic import draw_synthetic
 from threedimo_training.shards.durable import write_file
@@ -228,8 +236,8 @@ def _info(recipe: EmbeddedRecipe) -> ModelInfo:
         fps=recipe.fps,
         frame_step=4,
         size_step=16,
-        num_inference_steps=10,
-        text_guidance_scale=1.5,
-        motion_guidance_scale=2.0,
+        num_inference_steps=INFERENCE_STEPS,
+        text_guidance_scale=TEXT_SCALE,
+        motion_guidance_scale=MOTION_SCALE,
         notes=NOTES.format(size=recipe.size),
     )

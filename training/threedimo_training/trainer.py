@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -170,7 +171,9 @@ def _keep_picture(folder: Path, name: str, step: int, picture: Tensor) -> None:
 def fast_precision(device: torch.device) -> Iterator[None]:
     """Mixed precision and the attention that are fast in training on this device."""
     mixed = torch.autocast(device.type, torch.bfloat16, enabled=has_fast_bfloat16(device))
-    with fast_attention(device), mixed:
+    with fast_attention(device), mixed, warnings.catch_warnings():
+        # torch says that its norm layers take a slower path then, which is known and harmless
+        warnings.filterwarnings("ignore", "Mismatch dtype between input and weight", UserWarning)
         yield
 
 

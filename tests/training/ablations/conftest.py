@@ -7,11 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
 
 from threedimo_training.ablations.run import AblationPlan, run_ablations
 from threedimo_training.embedded import adopt_recipe, train
-from threedimo_training.evaluation.probe import ProbeNetwork
 from threedimo_training.recipe import EmbeddedRecipe
 
 RECIPE = EmbeddedRecipe(
@@ -43,15 +41,6 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     cpu = torch.device("cpu")
     assert train(adopt_recipe(folder, RECIPE, cpu), folder, 5, lambda _: None)
     return folder
-
-
-@pytest.fixture(scope="session")
-def probe_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.manual_seed(0)
-    file = tmp_path_factory.mktemp("probe") / "probe.safetensors"
-    weights = {name: value.contiguous() for name, value in ProbeNetwork((8, 8, 8, 8)).state_dict().items()}
-    save_file(weights, file, metadata={"widths": "8 8 8 8", "step": "0"})
-    return file
 
 
 @pytest.fixture(scope="session")

@@ -7,14 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from safetensors.torch import save_file
 
 from threedimo.errors import InvalidRequest, InvalidShard, ModelNotFound
 from threedimo_training.evaluation import evaluate as evaluation
 from threedimo_training.evaluation.evaluate import EvaluationPlan, evaluate
 from threedimo_training.evaluation.held_out_clips import held_out_clip
-from threedimo_training.evaluation.probe import ProbeNetwork
 
 METRICS = {
     *("psnr", "person_psnr", "ssim", "gmsd", "silhouette_iou", "pose_error_deg", "camera_error_deg"),
@@ -30,15 +27,6 @@ def always(draw):
 
 def quietly(_: str) -> None:
     pass
-
-
-@pytest.fixture(scope="module")
-def probe_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.manual_seed(0)
-    file = tmp_path_factory.mktemp("probe") / "probe.safetensors"
-    weights = {name: value.contiguous() for name, value in ProbeNetwork((8, 8, 8, 8)).state_dict().items()}
-    save_file(weights, file, metadata={"widths": "8 8 8 8", "step": "0"})
-    return file
 
 
 @pytest.fixture(scope="module")

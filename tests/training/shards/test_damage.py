@@ -210,6 +210,11 @@ def test_a_folder_must_fit_its_index(folder, sample):
     assert len(ShardFolder(folder)) == 5
 
 
+def test_a_folder_that_does_not_exist_is_said_so(tmp_path):
+    with pytest.raises(InvalidShard, match="no such folder of shards"):
+        ShardFolder(tmp_path / "nowhere")
+
+
 def test_a_shard_that_is_not_in_the_index_is_named(folder, sample):
     write_shard(folder / "shard-00007.tar", [sample])
     with pytest.raises(InvalidShard, match=r"not in the index.*shard-00007\.tar.*threedimo-train index"):

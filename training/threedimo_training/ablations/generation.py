@@ -23,15 +23,19 @@ from threedimo_training.evaluation.held_out_clips import SPLITS, HeldOutClip
 from threedimo_training.evaluation.measure import ClipTruth, Values
 from threedimo_training.evaluation.probe import Probe
 from threedimo_training.generator_stage import GeneratorStage
-from threedimo_training.recipe import MAX_TEXT_TOKENS, make_scheduler
+from threedimo_training.recipe import (
+    INFERENCE_STEPS,
+    MAX_TEXT_TOKENS,
+    MOTION_SCALE,
+    TEXT_SCALE,
+    make_scheduler,
+)
 from threedimo_training.shards.durable import write_file
 
 RUNS = ("generated", "text_alone", "other_motion")
 """generated: right motion, text and hints. text_alone: without hints. other_motion: as `generated`, but with
 another clip's motion."""
 STRIP_FRAMES = 5
-# As the embedded model's.
-INFERENCE_STEPS, TEXT_SCALE, MOTION_SCALE = 10, 1.5, 2.0
 
 Results = dict[str, list[dict[str, Values]]]
 """By split, clip, run and metric."""

@@ -114,12 +114,12 @@ def finetune(options: FinetuneOptions, report: Callable[[str], None]) -> bool:
     vae, text_encoder = base.vae.to(accelerator.device), base.text_encoder.to(accelerator.device)
     vae.requires_grad_(False)
     text_encoder.requires_grad_(False)
-    with storage_errors(options.work):
-        options.work.mkdir(parents=True, exist_ok=True)
     encoder = base.motion_encoder.config
     clip_format = ClipFormat(clips, encoder["frame_size"], encoder["hand_crop_size"])
     source = _source(options, clip_format, fingerprint(vae))
     plan = _plan(options, base, clips, source)
+    with storage_errors(options.work):
+        options.work.mkdir(parents=True, exist_ok=True)
     with accelerator.main_process_first():
         adopt_plan(options.work, plan)
     texts = TextCache(options.work / "texts", base.tokenizer, text_encoder, base.config["max_text_tokens"])

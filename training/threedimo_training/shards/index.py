@@ -123,8 +123,10 @@ def read_index(folder: Path) -> list[ShardEntry]:
     """Read the index.
 
     Raises:
-        InvalidShard: It is missing, or damaged.
+        InvalidShard: It or the folder is missing, or it is damaged.
     """
+    if not folder.is_dir():
+        raise InvalidShard("there is no such folder of shards", given=folder, remedy="check the spelling")
     file = folder / INDEX_FILE
     try:
         if file.stat().st_size > MAX_INDEX_BYTES:
