@@ -58,3 +58,19 @@ def test_time_rotation_knows_only_differences_in_time():
 def test_a_width_that_heads_cannot_share_is_refused():
     with pytest.raises(ValueError, match="inner_dim 10 is not a multiple of num_heads 4"):
         MotionAttention(dim=24, motion_dim=8, inner_dim=10, num_heads=4)
+
+
+def test_an_untrained_layer_looks_at_its_own_time():
+    torch.manual_seed(0)
+    attention = MotionAttention(dim=64, motion_dim=64, inner_dim=64, num_heads=2)
+    frames = torch.arange(17.0)
+    tokens = torch.randn(8, 17, 64)
+    tokens[..., :17] = torch.eye(17)
+    # the first head's answer is then how much of each frame it heard
+    with torch.no_grad():
+        attention.value.weight.copy_(torch.eye(64))
+        attention.out.weight.copy_(torch.eye(64))
+        heard = attention(torch.randn(8, 17, 64), tokens, time_rotary(frames, 32), time_rotary(frames, 32))
+    heard = heard[..., :17].mean(dim=0)
+    near = (frames[:, None] - frames).abs() <= 2
+    assert ((heard * near).sum(dim=-1) > 0.6).all()

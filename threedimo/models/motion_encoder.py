@@ -14,6 +14,8 @@ from diffusers.models.modeling_utils import ModelMixin
 from einops import rearrange, repeat
 from torch import Tensor, nn
 
+from threedimo.models.patch_stem import PatchStem
+
 NUM_HANDS = 2
 
 
@@ -23,7 +25,7 @@ class FrameTokenizer(nn.Module):
     Args:
         picture_size: Width and height of a picture in pixels; a multiple of `patch_size`.
         num_pictures: Pictures that are read together (1 for a frame, 2 for a pair of hands).
-        patch_size: Width and height of a patch in pixels.
+        patch_size: Width and height of a patch in pixels; a power of two.
         num_tokens: Latent tokens that are kept (K in the paper).
         hidden_dim: Width of the transformer.
         num_layers: Its depth.
@@ -45,7 +47,7 @@ class FrameTokenizer(nn.Module):
             raise ValueError(f"picture_size {picture_size} is not a multiple of patch_size {patch_size}")
         num_patches = num_pictures * (picture_size // patch_size) ** 2
         self.num_tokens = num_tokens
-        self.patch_embedding = nn.Conv2d(3, hidden_dim, patch_size, stride=patch_size)
+        self.patch_embedding = PatchStem(hidden_dim, patch_size)
         self.patch_position = nn.Parameter(torch.randn(num_patches, hidden_dim) * 0.02)
         self.latent_tokens = nn.Parameter(torch.randn(num_tokens, hidden_dim) * 0.02)
         self.missing_picture = nn.Parameter(torch.zeros(hidden_dim))

@@ -87,7 +87,7 @@ def train(
     latents = _latents(autoencoder, clips, work, deadline, report)
     if latents is None:
         return False
-    generator = GeneratorStage(recipe, clips, latents, warm_up.encoder)
+    generator = GeneratorStage(recipe, clips, latents, warm_up.encoder, warm_up.heads.geometry)
     if compiled:
         generator.compile()
     if not run_stage(generator, work, deadline, report):

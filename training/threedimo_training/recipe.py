@@ -86,7 +86,7 @@ def cpu_recipe() -> EmbeddedRecipe:
         num_clips=6_000,
         autoencoder_image_steps=3_750,
         autoencoder_steps=5_200,
-        warm_up_steps=2_200,
+        warm_up_steps=3_000,
         generator_steps=5_000,
         decoder_steps=3_000,
         autoencoder_images=16,

@@ -85,6 +85,10 @@ class Stage(ABC):
         """What the optimizer changes."""
         return [p for module in self.modules.values() for p in module.parameters() if p.requires_grad]
 
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """The same in groups; `scale` is what a group's learning rate is of the stage's."""
+        return [{"params": self.parameters(), "scale": 1.0}]
+
 
 def picked(count: int, size: int, generator: torch.Generator) -> list[int]:
     """`size` numbers below `count`, with repetition."""

@@ -77,7 +77,7 @@ def run_stage(
     for module in stage.modules.values():
         module.to(stage.device)
     plain = torch.optim.AdamW(
-        stage.parameters(), lr=stage.learning_rate, betas=(0.9, 0.99), weight_decay=0.01
+        stage.parameter_groups(), lr=stage.learning_rate, betas=(0.9, 0.99), weight_decay=0.01
     )
     optimizer = stage.begin(accelerator, plain)
     file = state_file(work, stage.name)
@@ -90,8 +90,9 @@ def run_stage(
     saved_at = time.monotonic()
     with Curves(work, stage.name, stage.num_steps, step, report, accelerator) as curves:
         while step < stage.num_steps and not _agreed(time.monotonic() >= deadline, accelerator):
+            rate = learning_rate_at(step, stage.num_steps, stage.learning_rate)
             for group in optimizer.param_groups:
-                group["lr"] = learning_rate_at(step, stage.num_steps, stage.learning_rate)
+                group["lr"] = rate * group["scale"]
             losses = _take_step(stage, step, optimizer, accelerator, file)
             stage.after_step()
             step += 1

@@ -35,7 +35,9 @@ def test_the_papers_six_and_ours_are_there():
 
 def test_the_whole_method_is_the_generator_stage_itself(ground):
     ours = make_stage(VARIANTS[FULL], ground)
-    plain = GeneratorStage(ground.recipe, ground.clips, ground.latents, copy.deepcopy(ground.encoder))
+    plain = GeneratorStage(
+        ground.recipe, ground.clips, ground.latents, *copy.deepcopy((ground.encoder, ground.geometry))
+    )
     assert type(ours) is GeneratorStage
     for name, module in plain.modules.items():
         other = ours.modules[name].state_dict()
@@ -93,7 +95,17 @@ def test_encoders_come_from_the_warm_up_or_not(ground):
     assert all(torch.equal(value, warm[name]) for name, value in body.state_dict().items())
     fresh = make_stage(VARIANTS["no_warm_up"], ground).encoder.state_dict()
     assert fresh.keys() == warm.keys()
-    assert not torch.equal(fresh["body.patch_embedding.weight"], warm["body.patch_embedding.weight"])
+    assert not torch.equal(fresh["body.latent_tokens"], warm["body.latent_tokens"])
+
+
+def test_the_warm_ups_head_goes_with_its_encoder_alone(ground):
+    def first_weights(name):
+        return make_stage(VARIANTS[name], ground).geometry.layers[0].weight
+
+    learned = ground.geometry.layers[0].weight
+    assert torch.equal(first_weights(FULL), learned)
+    assert not torch.equal(first_weights("no_warm_up"), learned)
+    assert first_weights("no_hand_encoder").shape != learned.shape
 
 
 def test_smpl_pose_is_that_of_the_camera(ground):

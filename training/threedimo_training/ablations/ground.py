@@ -13,6 +13,7 @@ from threedimo.errors import InvalidRequest, TrainingError
 from threedimo.models import MotionEncoder
 from threedimo_training.cached_clips import CPU, CachedClips
 from threedimo_training.embedded import begun_recipe
+from threedimo_training.geometry_head import GeometryHead
 from threedimo_training.latent_files import LatentFolder
 from threedimo_training.recipe import EmbeddedRecipe
 from threedimo_training.stages import AutoencoderStage, WarmUpStage, measure_statistics
@@ -29,7 +30,8 @@ class Ground:
         work: Where it comes from.
         clips: To train on.
         latents: Of their targets.
-        encoder: The warmed-up motion encoder; variants copy it.
+        encoder: The warmed-up motion encoder; variants copy it, and
+        geometry: the head that learned to read its tokens.
     """
 
     recipe: EmbeddedRecipe
@@ -37,6 +39,7 @@ class Ground:
     clips: CachedClips
     latents: LatentFolder
     encoder: MotionEncoder
+    geometry: GeometryHead
 
     def encoder_hash(self) -> str:
         """Names the warmed-up weights."""
@@ -96,7 +99,7 @@ def open_ground(work: Path, steps: int, seed: int, device: torch.device = CPU) -
     step, _ = load_state(state_file(work, warm_up.name), warm_up.modules)
     if step < recipe.warm_up_steps:
         raise _not_ready(work, f"{step} of {recipe.warm_up_steps} steps of the warm-up")
-    return Ground(recipe, work, clips, latents, warm_up.encoder)
+    return Ground(recipe, work, clips, latents, warm_up.encoder, warm_up.heads.geometry)
 
 
 def _not_ready(work: Path, what: str) -> TrainingError:

@@ -19,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from threedimo.errors import TrainingError, TrainingMismatch
 from threedimo.media.writing import storage_errors
 from threedimo_training.ablations.ground import Ground
+from threedimo_training.ablations.variant_stages import whole_encoder
 from threedimo_training.ablations.variants import Variant
 from threedimo_training.cached_clips import CachedClips
 from threedimo_training.generator_stage import GeneratorStage
@@ -78,12 +79,15 @@ def make_stage(
 ) -> GeneratorStage:
     """A variant's untrained stage, on the ground's own clips unless others are given."""
     encoder = variant.encoder(copy.deepcopy(ground.encoder))
+    # other tokens than the warm-up's mean nothing to its head
+    geometry = copy.deepcopy(ground.geometry) if variant.encoder is whole_encoder else None
     # Not always a MotionEncoder: a stage asks of it only what its own methods ask.
     return variant.stage(
         ground.recipe,
         clips or ground.clips,
         latents or ground.latents,
         encoder,  # pyright: ignore[reportArgumentType]
+        geometry,
     )
 
 

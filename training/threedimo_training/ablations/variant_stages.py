@@ -18,7 +18,7 @@ from threedimo_training.schedule import STAGE_1_END, STAGE_2_END
 class SmplPoseStage(GeneratorStage):
     """Reads the pose's parameters instead of the driving frames; the cheap new MLP learns in every step."""
 
-    encoder_start, encoder_interval = 0.0, 1
+    encoder_start, encoder_interval, encoder_scale = 0.0, 1, 1.0
 
     def motion_tokens(self, indices: list[int], frames: slice) -> Tensor:
         """Tokens of the pose."""
@@ -56,9 +56,9 @@ class ChannelStage(GeneratorStage):
 
 
 class NoWarmUpStage(GeneratorStage):
-    """Begins with an untrained encoder, which therefore learns in every step."""
+    """Begins with an untrained encoder, which therefore learns from the first step on, and in every one."""
 
-    encoder_start, encoder_interval = 0.0, 1
+    encoder_start, encoder_interval, encoder_scale = 0.0, 1, 1.0
 
 
 class NoGeometryStage(NoWarmUpStage):
