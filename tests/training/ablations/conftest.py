@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from threedimo_training.ablations.run import AblationPlan, run_ablations
-from threedimo_training.embedded import adopt_recipe, train
-from threedimo_training.recipe import EmbeddedRecipe
+from threedimo_training.embedded.recipe import EmbeddedRecipe
+from threedimo_training.embedded.training import adopt_recipe, train
 
 RECIPE = EmbeddedRecipe(
     size=32,

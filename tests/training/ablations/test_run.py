@@ -20,9 +20,9 @@ from threedimo_training.ablations.run import run_ablations
 from threedimo_training.ablations.training import saved_step
 from threedimo_training.ablations.variants import FULL, VARIANTS
 from threedimo_training.cli import main
+from threedimo_training.embedded.generator_stage import GeneratorStage
 from threedimo_training.evaluation.measure import METRICS
-from threedimo_training.generator_stage import GeneratorStage
-from threedimo_training.trainer import state_file
+from threedimo_training.trainer.loop import state_file
 
 SPLITS = {"same_view", "cross_view", "moving_camera"}
 
@@ -84,7 +84,7 @@ def test_a_finished_comparison_is_not_made_again(plan, document):
 
 
 def test_a_stopped_comparison_goes_on_to_the_same_figures(plan, fewer, document, monkeypatch):
-    monkeypatch.setattr("threedimo_training.trainer.SAVE_SECONDS", 0.0)
+    monkeypatch.setattr("threedimo_training.trainer.loop.SAVE_SECONDS", 0.0)
     losses, stopped = GeneratorStage.losses, []
 
     def stop(self, step, generator):

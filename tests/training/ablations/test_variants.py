@@ -12,9 +12,9 @@ from threedimo_training.ablations.ground import open_ground
 from threedimo_training.ablations.smpl_encoder import read_pose, root_in_camera
 from threedimo_training.ablations.training import make_stage
 from threedimo_training.ablations.variants import FULL, VARIANTS, chosen_variants
-from threedimo_training.flow_matching import noise_latents, predict_velocity
-from threedimo_training.generator_stage import GeneratorStage
-from threedimo_training.recipe import make_transformer
+from threedimo_training.embedded.generator_stage import GeneratorStage
+from threedimo_training.embedded.recipe import make_transformer
+from threedimo_training.method.flow_matching import noise_latents, predict_velocity
 
 PAPERS = {"smpl_pose", "stage_1_only", "stages_1_and_2", "channel_concatenation", "no_geometry_head"}
 OURS = {"no_hints", "no_warm_up", "no_place_head"}
@@ -53,7 +53,7 @@ def test_every_variant_draws_the_same_samples_and_noise(ground, name, monkeypatc
         seen.append((latents, levels, noise))
         return noise_latents(latents, num_lead, patch_size, levels, noise)
 
-    monkeypatch.setattr("threedimo_training.generator_stage.noise_latents", record)
+    monkeypatch.setattr("threedimo_training.embedded.generator_stage.noise_latents", record)
     for each in (FULL, name):
         make_stage(VARIANTS[each], ground).losses(4, torch.Generator().manual_seed(4))
     assert all(torch.equal(first, second) for first, second in zip(*seen, strict=True))

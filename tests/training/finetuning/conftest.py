@@ -151,7 +151,7 @@ def run_until(monkeypatch) -> Callable[[FinetuneOptions, int], None]:
             return losses(self, number, portion, generator)
 
         with monkeypatch.context() as patch:
-            patch.setattr("threedimo_training.trainer.SAVE_SECONDS", 0.0)
+            patch.setattr("threedimo_training.trainer.loop.SAVE_SECONDS", 0.0)
             patch.setattr(FinetuneStage, "portion_losses", stopped)
             with pytest.raises(KeyboardInterrupt):
                 finetune(options, lambda _: None)

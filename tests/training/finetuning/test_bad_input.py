@@ -27,7 +27,7 @@ from threedimo_training.finetuning.export import export_finetuned
 from threedimo_training.finetuning.finetune import finetune
 from threedimo_training.finetuning.sources import SyntheticClips
 from threedimo_training.shards.reader import ShardFolder
-from threedimo_training.trainer import state_file
+from threedimo_training.trainer.loop import state_file
 
 
 def run(options, **changes) -> None:

@@ -18,7 +18,7 @@ from threedimo_training.finetuning.export import export_finetuned
 from threedimo_training.finetuning.finetune import finetune
 from threedimo_training.finetuning.generator import LORA_LAYERS
 from threedimo_training.finetuning.stage import FinetuneStage
-from threedimo_training.trainer import state_file
+from threedimo_training.trainer.loop import state_file
 
 COMPONENTS = ("transformer", "motion_encoder", "camera_encoder", "vae", "text_encoder")
 

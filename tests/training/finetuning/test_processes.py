@@ -16,7 +16,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from threedimo_training.finetuning.finetune import finetune
-from threedimo_training.trainer import state_file
+from threedimo_training.trainer.loop import state_file
 
 PROGRAM = Path(__file__).parent / "programs" / "train.py"
 

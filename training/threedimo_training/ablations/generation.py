@@ -19,17 +19,17 @@ from threedimo.windows import Window
 from threedimo.wire.messages import ModelInfo
 from threedimo_training.ablations.ground import Ground
 from threedimo_training.ablations.held_out import HeldOut
-from threedimo_training.evaluation.held_out_clips import SPLITS, HeldOutClip
-from threedimo_training.evaluation.measure import ClipTruth, Values
-from threedimo_training.evaluation.probe import Probe
-from threedimo_training.generator_stage import GeneratorStage
-from threedimo_training.recipe import (
+from threedimo_training.embedded.generator_stage import GeneratorStage
+from threedimo_training.embedded.recipe import (
     INFERENCE_STEPS,
     MAX_TEXT_TOKENS,
     MOTION_SCALE,
     TEXT_SCALE,
     make_scheduler,
 )
+from threedimo_training.evaluation.held_out_clips import SPLITS, HeldOutClip
+from threedimo_training.evaluation.measure import ClipTruth, Values
+from threedimo_training.evaluation.probe import Probe
 from threedimo_training.shards.durable import write_file
 
 RUNS = ("generated", "text_alone", "other_motion")

@@ -11,14 +11,15 @@ from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan
 
 from threedimo.errors import InvalidRequest, TrainingError
 from threedimo.models import MotionEncoder
-from threedimo_training.cached_clips import CPU, CachedClips
-from threedimo_training.embedded import begun_recipe
-from threedimo_training.geometry_head import GeometryHead
-from threedimo_training.latent_files import LatentFolder
-from threedimo_training.recipe import EmbeddedRecipe
-from threedimo_training.stages import AutoencoderStage, WarmUpStage, measure_statistics
-from threedimo_training.trainer import state_file
-from threedimo_training.training_state import load_state
+from threedimo_training.embedded.autoencoder_stages import AutoencoderStage, measure_statistics
+from threedimo_training.embedded.cached_clips import CPU, CachedClips
+from threedimo_training.embedded.latent_files import LatentFolder
+from threedimo_training.embedded.recipe import EmbeddedRecipe
+from threedimo_training.embedded.training import begun_recipe
+from threedimo_training.embedded.warm_up_stage import WarmUpStage
+from threedimo_training.method.geometry_head import GeometryHead
+from threedimo_training.trainer.loop import state_file
+from threedimo_training.trainer.state import load_state
 
 
 @dataclass(frozen=True, eq=False)

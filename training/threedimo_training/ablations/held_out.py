@@ -14,10 +14,10 @@ from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan
 
 from threedimo.media.writing import storage_errors
 from threedimo_training.ablations.ground import Ground
-from threedimo_training.cached_clips import CachedClips, cache_shards
+from threedimo_training.embedded.cached_clips import CachedClips, cache_shards
+from threedimo_training.embedded.latent_files import LatentFolder, write_latents
 from threedimo_training.evaluation.drawing import held_out_samples
 from threedimo_training.evaluation.held_out_clips import SPLITS, HeldOutClip, SampleDrawer, held_out_clip
-from threedimo_training.latent_files import LatentFolder, write_latents
 from threedimo_training.renderers.cpu import CpuRenderer
 from threedimo_training.samples.sample import Sample
 from threedimo_training.shards.index import INDEX_FILE

@@ -16,11 +16,11 @@ from torch import Tensor
 
 from threedimo.errors import TrainingMismatch
 from threedimo_training.ablations.held_out import HeldOut
+from threedimo_training.embedded.generator_stage import GeneratorStage
 from threedimo_training.evaluation.held_out_clips import SPLITS
-from threedimo_training.flow_matching import flow_loss, noise_latents, predict_velocity
-from threedimo_training.generator_stage import GeneratorStage
+from threedimo_training.method.flow_matching import flow_loss, noise_latents, predict_velocity
 from threedimo_training.shards.durable import write_file
-from threedimo_training.trainer import fast_precision
+from threedimo_training.trainer.loop import fast_precision
 
 LEVELS = (0.3, 0.5, 0.7, 0.9)
 CONDITIONS = ("text", "hints", "other_motion", "other_text")

@@ -25,7 +25,7 @@ from threedimo_training.ablations.table import HEAD, rows, sentences, summary
 from threedimo_training.ablations.variants import FULL, VARIANTS
 from threedimo_training.evaluation.held_out_clips import SPLITS
 from threedimo_training.shards.durable import write_file
-from threedimo_training.trainer import state_file
+from threedimo_training.trainer.loop import state_file
 
 METER = "motion_sensitivity"
 _WIDTH, _HEIGHT, _EDGE = 720, 260, 54

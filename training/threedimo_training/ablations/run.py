@@ -20,12 +20,12 @@ from threedimo_training.ablations.results import Measured, make_document
 from threedimo_training.ablations.table import markdown
 from threedimo_training.ablations.training import Plan, adopt_plan, train_variants, trained_stage
 from threedimo_training.ablations.variants import VARIANTS, Variant, chosen_variants
-from threedimo_training.cached_clips import CPU
+from threedimo_training.embedded.cached_clips import CPU
+from threedimo_training.embedded.generator_stage import GeneratorStage
 from threedimo_training.evaluation.held_out_clips import SPLITS
 from threedimo_training.evaluation.measure import ClipTruth, Values
 from threedimo_training.evaluation.probe import Probe, load_probe
 from threedimo_training.evaluation.provenance import content_hash
-from threedimo_training.generator_stage import GeneratorStage
 from threedimo_training.shards.durable import write_file
 
 JSON_FILE, TABLE_FILE, PAGE_FILE = "ablations.json", "ablations.md", "ablations.html"

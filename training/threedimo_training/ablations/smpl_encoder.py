@@ -10,8 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from threedimo_training.cached_clips import CachedClips
-from threedimo_training.geometry_head import NUM_ROTATIONS, rotation_6d
+from threedimo_training.embedded.cached_clips import CachedClips
+from threedimo_training.method.geometry_head import NUM_ROTATIONS, rotation_6d
 
 _NUM_VALUES = (1 + NUM_ROTATIONS) * 6
 _HIDDEN_DIM = 512

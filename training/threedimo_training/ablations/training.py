@@ -21,12 +21,12 @@ from threedimo.media.writing import storage_errors
 from threedimo_training.ablations.ground import Ground
 from threedimo_training.ablations.variant_stages import whole_encoder
 from threedimo_training.ablations.variants import Variant
-from threedimo_training.cached_clips import CachedClips
-from threedimo_training.generator_stage import GeneratorStage
-from threedimo_training.latent_files import LatentFolder
+from threedimo_training.embedded.cached_clips import CachedClips
+from threedimo_training.embedded.generator_stage import GeneratorStage
+from threedimo_training.embedded.latent_files import LatentFolder
 from threedimo_training.shards.durable import write_file
-from threedimo_training.trainer import run_stage, state_file
-from threedimo_training.training_state import load_state
+from threedimo_training.trainer.loop import run_stage, state_file
+from threedimo_training.trainer.state import load_state
 
 PLAN_FILE = "plan.json"
 _STEP = re.compile(r"\w+ (\d+)/")

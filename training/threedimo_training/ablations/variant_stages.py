@@ -10,9 +10,9 @@ from torch import Tensor
 from threedimo.models import MotionEncoder
 from threedimo_training.ablations.channel_transformer import ChannelMotionTransformer
 from threedimo_training.ablations.smpl_encoder import SmplPoseEncoder, read_pose
-from threedimo_training.generator_stage import GeneratorStage
-from threedimo_training.recipe import MOTION_DIM, make_transformer
-from threedimo_training.schedule import STAGE_1_END, STAGE_2_END
+from threedimo_training.embedded.generator_stage import GeneratorStage
+from threedimo_training.embedded.recipe import MOTION_DIM, make_transformer
+from threedimo_training.method.schedule import STAGE_1_END, STAGE_2_END
 
 
 class SmplPoseStage(GeneratorStage):

@@ -11,7 +11,7 @@ from torch import nn
 from threedimo.errors import InvalidRequest
 from threedimo.models import MotionEncoder
 from threedimo_training.ablations import variant_stages as stages
-from threedimo_training.generator_stage import GeneratorStage
+from threedimo_training.embedded.generator_stage import GeneratorStage
 
 FULL = "full"
 Claim = Literal["flow_loss", "hinted_flow_loss", "motion_sensitivity", "camera_text_sensitivity"]

@@ -283,7 +283,7 @@ def _body(options: argparse.Namespace) -> int:
 
 
 def _demo_inputs(options: argparse.Namespace) -> int:
-    from threedimo_training.demo_inputs import write_demo_inputs
+    from threedimo_training.samples.demo_inputs import write_demo_inputs
 
     print(write_demo_inputs(options.output, options.seed, options.role))
     return 0

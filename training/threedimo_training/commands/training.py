@@ -45,8 +45,8 @@ def report(line: str) -> None:
 
 def _embedded(options: argparse.Namespace) -> int:
     from threedimo.checkpoints import choose_device
-    from threedimo_training.embedded import adopt_recipe, train
-    from threedimo_training.recipe import SCHEDULES
+    from threedimo_training.embedded.recipe import SCHEDULES
+    from threedimo_training.embedded.training import adopt_recipe, train
 
     device = choose_device(options.device)
     asked = SCHEDULES[options.schedule]() if options.schedule else None
@@ -58,7 +58,8 @@ def _embedded(options: argparse.Namespace) -> int:
 
 def _export(options: argparse.Namespace) -> int:
     from threedimo.errors import EmptyMedia
-    from threedimo_training.embedded import begun_recipe, export
+    from threedimo_training.embedded.export import export
+    from threedimo_training.embedded.training import begun_recipe
 
     recipe = begun_recipe(options.work)
     if recipe is None:

@@ -34,8 +34,8 @@ from threedimo_training.evaluation.pose_angles import (
 from threedimo_training.evaluation.probe import WIDTHS, Probe, ProbeNetwork, probe_input
 from threedimo_training.evaluation.probe_frames import FrameBlocks, ProbeFrames, SampleSource
 from threedimo_training.shards.durable import write_file
-from threedimo_training.trainer import has_fast_bfloat16
-from threedimo_training.training_state import load_state, save_state
+from threedimo_training.trainer.loop import has_fast_bfloat16
+from threedimo_training.trainer.state import load_state, save_state
 
 logger = logging.getLogger(__name__)
 

@@ -25,7 +25,7 @@ from threedimo.models import CameraEncoder, MotionEncoder, MotionWanTransformer3
 from threedimo.models.transformer_wan import MOTION_LAYER
 from threedimo.pipeline import MotionTransferPipeline
 from threedimo.wire.messages import ModelInfo
-from threedimo_training.recipe import seeded
+from threedimo_training.embedded.recipe import seeded
 from threedimo_training.samples.hands import HAND_CROP_SIZE
 
 _STOCK_CLASSES = ("WanPipeline", "WanImageToVideoPipeline")

@@ -10,13 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from threedimo_training.augment import jitter_colours, warp_perspective
 from threedimo_training.finetuning.clips import TrainingClip
 from threedimo_training.finetuning.generator import Driving
 from threedimo_training.finetuning.sources import ClipSource
-from threedimo_training.flow_matching import FlowBatch, noise_latents, random_levels
-from threedimo_training.samples.sample import Role
-from threedimo_training.schedule import (
+from threedimo_training.method.augment import jitter_colours, warp_perspective
+from threedimo_training.method.flow_matching import FlowBatch, noise_latents, random_levels
+from threedimo_training.method.schedule import (
     HINTS_DROPOUT,
     MOTION_DROPOUT,
     TEXT_DROPOUT,
@@ -24,6 +23,7 @@ from threedimo_training.schedule import (
     mixture,
     video_frames,
 )
+from threedimo_training.samples.sample import Role
 
 HANDS_DROPOUT = 0.5
 """Real footage often comes without located hands: half of the clips learn to do without."""

@@ -12,7 +12,7 @@ from torch import Tensor
 from threedimo.camera import NUM_HINTS, camera_hints
 from threedimo.errors import InvalidShard
 from threedimo.media import fit_frames, normalise
-from threedimo_training.cached_clips import LATER_START
+from threedimo_training.embedded.cached_clips import LATER_START
 from threedimo_training.finetuning.base import Clips
 from threedimo_training.motion.skeleton import NUM_JOINTS
 from threedimo_training.motion.smpl_labels import rotations_from_smpl

@@ -16,7 +16,7 @@ from threedimo.media.writing import storage_errors
 from threedimo.pipeline import MotionTransferPipeline
 from threedimo_training.finetuning.base import FULL_SIZE, Clips, MotionSizes, backbone_fingerprint, load_base
 from threedimo_training.finetuning.plan import FinetunePlan, read_plan
-from threedimo_training.trainer import state_file
+from threedimo_training.trainer.loop import state_file
 
 MAX_FILE = "5GB"
 _LORA_A, _LORA_B = ".lora_A.default.weight", ".lora_B.default.weight"

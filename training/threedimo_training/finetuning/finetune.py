@@ -39,7 +39,7 @@ from threedimo_training.finetuning.stage import FinetuneStage
 from threedimo_training.finetuning.watching import MIN_CLIPS
 from threedimo_training.shards.facts import SampleFacts
 from threedimo_training.shards.reader import ShardFolder
-from threedimo_training.trainer import has_fast_bfloat16, run_stage
+from threedimo_training.trainer.loop import has_fast_bfloat16, run_stage
 
 NUM_HELD_OUT = 4
 # Processes wait for each other while latents are made.

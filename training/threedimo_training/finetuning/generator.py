@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from threedimo.models import CameraEncoder, MotionEncoder, MotionWanTransformer3DModel
 from threedimo.pipeline import MotionTransferPipeline
 from threedimo_training.finetuning.plan import Trained
-from threedimo_training.flow_matching import FlowBatch, predict_velocity
-from threedimo_training.geometry_head import GeometryHead
+from threedimo_training.method.flow_matching import FlowBatch, predict_velocity
+from threedimo_training.method.geometry_head import GeometryHead
 
 LORA_LAYERS = re.compile(r"blocks\.\d+\.(attn[12]\.(to_q|to_k|to_v|to_out\.0)|ffn\.net\.(0\.proj|2))")
 """The generator's own attention and feed-forward layers; motion attention is trained as it is."""

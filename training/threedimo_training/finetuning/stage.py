@@ -11,6 +11,7 @@ from accelerate.optimizer import AcceleratedOptimizer
 from torch import Tensor, nn
 
 from threedimo.pipeline import MotionTransferPipeline
+from threedimo_training.embedded.recipe import seeded
 from threedimo_training.finetuning.batches import ClipsAhead, Share, make_batch, sample_generator
 from threedimo_training.finetuning.caches import TextCache, encode_targets
 from threedimo_training.finetuning.clips import TrainingClip
@@ -18,10 +19,9 @@ from threedimo_training.finetuning.generator import make_generator, trained_para
 from threedimo_training.finetuning.plan import FinetunePlan
 from threedimo_training.finetuning.sources import ClipSource
 from threedimo_training.finetuning.watching import HeldOut
-from threedimo_training.flow_matching import flow_loss
-from threedimo_training.recipe import seeded
-from threedimo_training.schedule import draw_stretch, geometry_weight
-from threedimo_training.stages import Stage
+from threedimo_training.method.flow_matching import flow_loss
+from threedimo_training.method.schedule import draw_stretch, geometry_weight
+from threedimo_training.trainer.stage import Stage
 
 EMA_HORIZON = 20
 """The average follows the last twentieth of the training."""

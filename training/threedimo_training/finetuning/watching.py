@@ -20,8 +20,8 @@ from threedimo_training.finetuning.batches import clean_driving
 from threedimo_training.finetuning.caches import TextCache
 from threedimo_training.finetuning.clips import TrainingClip
 from threedimo_training.finetuning.generator import Driving
-from threedimo_training.flow_matching import FlowBatch, flow_loss, noise_latents
-from threedimo_training.trainer import fast_precision
+from threedimo_training.method.flow_matching import FlowBatch, flow_loss, noise_latents
+from threedimo_training.trainer.loop import fast_precision
 
 METER_LEVEL = 0.8
 """Noise under which little but the motion tells the pose."""

@@ -6,28 +6,18 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import torch
 
 from threedimo.errors import TrainingMismatch
 from threedimo.media.writing import storage_errors
-from threedimo.pipeline import MotionTransferPipeline
-from threedimo.version import VERSION
-from threedimo.wire.messages import ModelInfo
-from threedimo_training.cached_clips import CPU, CachedClips, cache_shards
-from threedimo_training.generator_stage import GeneratorStage
-from threedimo_training.latent_files import LatentFolder, write_latents
-from threedimo_training.recipe import (
-    INFERENCE_STEPS,
-    MAX_TEXT_TOKENS,
-    MOTION_SCALE,
-    SCHEDULES,
-    TEXT_SCALE,
-    EmbeddedRecipe,
-    make_scheduler,
-)
+from threedimo_training.embedded.autoencoder_stages import AutoencoderStage, DecoderStage, measure_statistics
+from threedimo_training.embedded.cached_clips import CPU, CachedClips, cache_shards
+from threedimo_training.embedded.generator_stage import GeneratorStage
+from threedimo_training.embedded.latent_files import LatentFolder, write_latents
+from threedimo_training.embedded.recipe import SCHEDULES, EmbeddedRecipe
+from threedimo_training.embedded.warm_up_stage import WarmUpStage
 from threedimo_training.samples.sample import ROLES
 from threedimo_training.samples.synthetic import draw_synthetic
 from threedimo_training.shards.durable import write_file
@@ -36,20 +26,12 @@ from threedimo_training.shards.reader import ShardFolder
 from threedimo_training.shards.render_job import render_shards
 from threedimo_training.shards.render_options import read_plan
 from threedimo_training.shards.writer import SHARD_SAMPLES
-from threedimo_training.stages import AutoencoderStage, DecoderStage, WarmUpStage, measure_statistics
-from threedimo_training.trainer import has_fast_bfloat16, run_stage, state_file
-from threedimo_training.training_state import load_state
+from threedimo_training.trainer.loop import has_fast_bfloat16, run_stage, state_file
+from threedimo_training.trainer.state import load_state
 
-MAX_FILE = "15MB"
 # Shards rendered between two looks at the clock.
 RENDER_PORTION = 4
 RECIPE_FILE = "recipe.json"
-NOTES = (
-    "Interim small model, trained briefly on procedural people only. It makes soft {size}x{size} pictures "
-    "and keeps the reference person's colours and the room. It does not follow the driving motion yet, and "
-    "camera moves show weakly. Photographs of real people come out as smears. It shows that the whole way "
-    "works; for real shots a full-size model is needed."
-)
 
 
 def train(
@@ -186,58 +168,3 @@ def _latents(
         report(f"latents {block + 1}/{len(clips.files)} blocks")
     autoencoder.autoencoder.float()
     return LatentFolder(folder, clips.device)
-
-
-def export(recipe: EmbeddedRecipe, work: Path, output: Path, report: Callable[[str], None]) -> None:
-    """Write what has been trained so far as a pipeline folder in 16-bit safetensors.
-
-    Raises:
-        EmptyMedia: There are no clips to measure the latents on.
-        FileNotFoundError: A stage has not begun.
-    """
-    clips = CachedClips(work / "clips")
-    autoencoder = AutoencoderStage(recipe, clips)
-    load_state(state_file(work, "autoencoder"), autoencoder.modules)
-    measure_statistics(autoencoder.autoencoder.eval(), clips)
-    if state_file(work, "decoder").exists():
-        decoder = DecoderStage(recipe, clips, autoencoder.autoencoder)
-        load_state(state_file(work, "decoder"), decoder.modules)
-    generator = GeneratorStage(
-        recipe, clips, LatentFolder(work / "latents"), WarmUpStage(recipe, clips).encoder
-    )
-    step, _ = load_state(state_file(work, "generator"), generator.modules)
-    averaged: dict[str, Any] = {
-        name.removeprefix("ema_"): module
-        for name, module in generator.modules.items()
-        if name.startswith("ema_")
-    }
-    pipeline = MotionTransferPipeline(
-        tokenizer=generator.tokenizer,
-        vae=autoencoder.autoencoder,
-        scheduler=make_scheduler(),
-        num_lead_latents=1,
-        max_text_tokens=MAX_TEXT_TOKENS,
-        info=_info(recipe),
-        **averaged,
-    )
-    pipeline.to(dtype=torch.float16)
-    pipeline.save_pretrained(output, safe_serialization=True, max_shard_size=MAX_FILE)
-    report(f"exported step {step} of {recipe.generator_steps} to {output}")
-
-
-def _info(recipe: EmbeddedRecipe) -> ModelInfo:
-    return ModelInfo(
-        id=f"threedimo-embedded-{VERSION}",
-        trained=True,
-        width=recipe.size,
-        height=recipe.size,
-        num_frames=recipe.num_frames,
-        max_frames=241,
-        fps=recipe.fps,
-        frame_step=4,
-        size_step=16,
-        num_inference_steps=INFERENCE_STEPS,
-        text_guidance_scale=TEXT_SCALE,
-        motion_guidance_scale=MOTION_SCALE,
-        notes=NOTES.format(size=recipe.size),
-    )

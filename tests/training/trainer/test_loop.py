@@ -14,9 +14,9 @@ from torch.distributed.fsdp import fully_shard
 
 from threedimo.errors import StorageError, TrainingDiverged, TrainingError, TrainingMismatch
 from threedimo.media import read_image
-from threedimo_training.stages import Stage
-from threedimo_training.trainer import learning_rate_at, run_stage, state_file
-from threedimo_training.training_state import load_state
+from threedimo_training.trainer.loop import learning_rate_at, run_stage, state_file
+from threedimo_training.trainer.stage import Stage
+from threedimo_training.trainer.state import load_state
 
 
 class _Line(Stage):
@@ -65,7 +65,7 @@ def test_resuming_gives_the_same_weights_as_not_stopping(tmp_path):
 
 
 def test_a_stop_in_the_middle_keeps_the_last_saved_state(tmp_path, monkeypatch):
-    monkeypatch.setattr("threedimo_training.trainer.SAVE_SECONDS", 0.0)
+    monkeypatch.setattr("threedimo_training.trainer.loop.SAVE_SECONDS", 0.0)
     with pytest.raises(KeyboardInterrupt):
         run_stage(_Stopped(50, stop_at=20), tmp_path, _forever(), print)
     step, _ = load_state(state_file(tmp_path, "line"), _Line(50).modules)
@@ -93,7 +93,7 @@ def test_a_state_of_another_configuration_is_refused(tmp_path):
 
 def test_a_gradient_that_is_no_number_never_reaches_the_saved_state(tmp_path, monkeypatch):
     """The loss is a number, and so would the state be saved before the next loss tells."""
-    monkeypatch.setattr("threedimo_training.trainer.SAVE_SECONDS", 0.0)
+    monkeypatch.setattr("threedimo_training.trainer.loop.SAVE_SECONDS", 0.0)
     run_stage(_Line(10), tmp_path, _forever(), print)
     before = state_file(tmp_path, "line").read_bytes()
 
@@ -203,7 +203,7 @@ def test_sharded_training_reads_and_writes_the_same_files(tmp_path, process_grou
                 return super().losses(step, generator)
 
         with pytest.MonkeyPatch.context() as patch, suppress(KeyboardInterrupt):
-            patch.setattr("threedimo_training.trainer.SAVE_SECONDS", 0.0)
+            patch.setattr("threedimo_training.trainer.loop.SAVE_SECONDS", 0.0)
             run_stage(Part(40), tmp_path / "mixed", _forever(), print)
     plain, mixed = (load_file(state_file(tmp_path / name, "line")) for name in ("plain", "mixed"))
     assert plain.keys() == mixed.keys()

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from threedimo_training.flow_matching import flow_loss, noise_latents, random_levels
+from threedimo_training.method.flow_matching import flow_loss, noise_latents, random_levels
 
 
 @pytest.mark.parametrize("num_lead", [1, 2])

@@ -12,14 +12,17 @@ from safetensors.torch import load_file
 
 from threedimo.checkpoints import load_pipeline
 from threedimo.errors import EmptyMedia, TrainingMismatch
-from threedimo_training.cached_clips import CachedClips
-from threedimo_training.embedded import adopt_recipe, begun_recipe, export, train
-from threedimo_training.generator_stage import GeneratorStage
-from threedimo_training.latent_files import LatentFolder, person_share
-from threedimo_training.recipe import SCHEDULES, EmbeddedRecipe, make_motion_encoder
+from threedimo_training.embedded.autoencoder_stages import AutoencoderStage, DecoderStage
+from threedimo_training.embedded.cached_clips import CachedClips
+from threedimo_training.embedded.export import export
+from threedimo_training.embedded.generator_stage import GeneratorStage
+from threedimo_training.embedded.latent_files import LatentFolder, person_share
+from threedimo_training.embedded.recipe import SCHEDULES, EmbeddedRecipe, make_motion_encoder
+from threedimo_training.embedded.training import adopt_recipe, begun_recipe, train
+from threedimo_training.embedded.warm_up_stage import WarmUpStage
 from threedimo_training.shards.reader import ShardFolder
-from threedimo_training.stages import AutoencoderStage, DecoderStage, Stage, WarmUpStage
-from threedimo_training.trainer import state_file
+from threedimo_training.trainer.loop import state_file
+from threedimo_training.trainer.stage import Stage
 
 NUM_CLIPS = 12
 RECIPE = EmbeddedRecipe(
@@ -60,8 +63,8 @@ def test_without_time_nothing_is_rendered(tmp_path):
 
 
 def test_rendering_goes_on_where_it_stopped(tmp_path, monkeypatch):
-    monkeypatch.setattr("threedimo_training.embedded.RENDER_PORTION", 1)
-    monkeypatch.setattr("threedimo_training.embedded.SHARD_SAMPLES", 4)
+    monkeypatch.setattr("threedimo_training.embedded.training.RENDER_PORTION", 1)
+    monkeypatch.setattr("threedimo_training.embedded.training.SHARD_SAMPLES", 4)
     nothing = replace(RECIPE, **{f"{stage}_steps": 0 for stage in STAGES})
     for num_clips in (4, NUM_CLIPS, NUM_CLIPS):
         assert train(replace(nothing, num_clips=num_clips), tmp_path, 5, print)
@@ -132,7 +135,7 @@ def _train_until(stage: type[Stage], step: int, folder) -> None:
         return losses(self, number, generator)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("threedimo_training.trainer.SAVE_SECONDS", 0.0)
+        patch.setattr("threedimo_training.trainer.loop.SAVE_SECONDS", 0.0)
         patch.setattr(stage, "losses", stopped)
         with pytest.raises(KeyboardInterrupt):
             train(RECIPE, folder, 5, print)

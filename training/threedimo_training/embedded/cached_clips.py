@@ -80,7 +80,7 @@ def _columns(sample: Sample) -> dict[str, np.ndarray]:
     return {
         "driving": sample.driving.frames,
         "target": sample.target.frames,
-        "silhouette": target.silhouette,
+        "target_silhouette": target.silhouette,
         "hand_crops": sample.hand_crops,
         "hand_visible": ~np.isnan(driving.hand_boxes[..., 0]),
         "hints": camera_hints(target.path),
@@ -90,7 +90,7 @@ def _columns(sample: Sample) -> dict[str, np.ndarray]:
         "camera_joints": np.einsum("fji,fkj->fki", driving.path.rotations, joints).astype(np.float32),
         "driving_silhouette": driving.silhouette,
         "driving_places": _picture_joints(driving),
-        "target_joints": _picture_joints(target),
+        "target_places": _picture_joints(target),
     }
 
 
@@ -168,7 +168,17 @@ class CachedClips:
             pieces.append(column[index - int(self._first[number])][frames])
         return torch.stack(pieces).to(self.device)
 
+    def read_hands(self, indices: list[int], frames: slice) -> tuple[Tensor, Tensor]:
+        """Hand crops (batch, frames, 2, 3, height, width) in [-1, 1], and which of them show a hand."""
+        crops = self.read("hand_crops", indices, frames)
+        return crops.movedim(-1, 3).float() / 127.5 - 1, self.read("hand_visible", indices, frames).bool()
+
 
 def video_tensor(frames: Tensor) -> Tensor:
     """(batch, frames, height, width, 3) uint8 to (batch, 3, frames, height, width) float in [-1, 1]."""
     return frames.permute(0, 4, 1, 2, 3).float().div_(127.5).sub_(1)
+
+
+def picked(count: int, size: int, generator: torch.Generator) -> list[int]:
+    """`size` numbers below `count`, with repetition."""
+    return torch.randint(count, (size,), generator=generator).tolist()

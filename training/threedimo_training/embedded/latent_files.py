@@ -15,8 +15,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from threedimo.latents import encode_video
-from threedimo_training.cached_clips import CPU, CachedClips, video_tensor
-from threedimo_training.framewise_convolution import framewise_convolutions
+from threedimo_training.embedded.cached_clips import CPU, CachedClips, video_tensor
+from threedimo_training.embedded.framewise_convolution import framewise_convolutions
 
 ENCODING_BATCH = 8
 
@@ -33,7 +33,7 @@ def write_latents(folder: Path, clips: CachedClips, autoencoder: AutoencoderKLWa
         with torch.no_grad(), framewise_convolutions(clips.device):
             encoded = encode_video(autoencoder, video_tensor(clips.read("target", indices)))
             latents.append(encoded.half().cpu())
-        person.append(person_share(clips.read("silhouette", indices), latents[-1].shape[2:]).cpu())
+        person.append(person_share(clips.read("target_silhouette", indices), latents[-1].shape[2:]).cpu())
     partial = file.with_suffix(".partial")
     save_file({"latents": torch.cat(latents).contiguous(), "person": torch.cat(person).half()}, partial)
     partial.replace(file)

@@ -1,7 +1,7 @@
 import torch
 
+from threedimo_training.embedded.place_head import PlaceHead, hidden_states
 from threedimo_training.motion.skeleton import NUM_BODY_JOINTS
-from threedimo_training.place_head import PlaceHead, hidden_states
 
 GRID = (3, 4, 4)
 

@@ -1,6 +1,6 @@
 import torch
 
-from threedimo_training.augment import jitter_colours, warp_perspective
+from threedimo_training.method.augment import jitter_colours, warp_perspective
 
 
 def test_the_whole_clip_is_changed_alike(generator):

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from threedimo_training.schedule import draw_stretch, dropped, geometry_weight, mixture, video_frames
+from threedimo_training.method.schedule import draw_stretch, dropped, geometry_weight, mixture, video_frames
 
 
 def test_the_three_mixtures_have_the_papers_proportions():

@@ -9,19 +9,10 @@ import torch
 from torch import Tensor
 
 from threedimo.models import MotionEncoder, MotionWanTransformer3DModel
-from threedimo_training.augment import jitter_colours, warp_perspective
-from threedimo_training.cached_clips import CachedClips, video_tensor
-from threedimo_training.flow_matching import (
-    FlowBatch,
-    flow_loss,
-    noise_latents,
-    predict_velocity,
-    random_levels,
-)
-from threedimo_training.geometry_head import GeometryHead
-from threedimo_training.latent_files import LatentFolder
-from threedimo_training.place_head import PlaceHead, hidden_states
-from threedimo_training.recipe import (
+from threedimo_training.embedded.cached_clips import CachedClips, picked, video_tensor
+from threedimo_training.embedded.latent_files import LatentFolder
+from threedimo_training.embedded.place_head import PlaceHead, hidden_states
+from threedimo_training.embedded.recipe import (
     MAX_TEXT_TOKENS,
     MOTION_DIM,
     EmbeddedRecipe,
@@ -31,8 +22,16 @@ from threedimo_training.recipe import (
     make_transformer,
     seeded,
 )
-from threedimo_training.samples.sample import ROLES, Role
-from threedimo_training.schedule import (
+from threedimo_training.method.augment import jitter_colours, warp_perspective
+from threedimo_training.method.flow_matching import (
+    FlowBatch,
+    flow_loss,
+    noise_latents,
+    predict_velocity,
+    random_levels,
+)
+from threedimo_training.method.geometry_head import GeometryHead
+from threedimo_training.method.schedule import (
     HINTS_DROPOUT,
     MOTION_DROPOUT,
     STAGE_1_END,
@@ -43,7 +42,8 @@ from threedimo_training.schedule import (
     mixture,
     video_frames,
 )
-from threedimo_training.stages import Stage, picked, read_hands
+from threedimo_training.samples.sample import ROLES, Role
+from threedimo_training.trainer.stage import Stage
 
 PLACE_WEIGHT = 1.0
 PERSON_WEIGHT = 4.0
@@ -179,7 +179,7 @@ class GeneratorStage(Stage):
         frames = slice(4 * stretch.start, 4 * (stretch.stop - 1) + 1, 4)
         grid = batch.noised.shape[2], *(side // self.patch_size for side in batch.noised.shape[3:])
         silhouette, joints = (
-            self.clips.read(name, indices, frames) for name in ("silhouette", "target_joints")
+            self.clips.read(name, indices, frames) for name in ("target_silhouette", "target_places")
         )
         return self.places.loss(hidden, grid, batch.num_lead, silhouette, joints)
 
@@ -221,13 +221,13 @@ class GeneratorStage(Stage):
     def motion_tokens(self, indices: list[int], frames: slice) -> Tensor:
         """Tokens (batch, frames, K, motion_dim) of the driving frames as they are, for measuring."""
         video = video_tensor(self.clips.read("driving", indices, frames))
-        return self.encoder(video, *read_hands(self.clips, indices, frames))
+        return self.encoder(video, *self.clips.read_hands(indices, frames))
 
     def augmented_motion(self, indices: list[int], frames: slice, generator: torch.Generator) -> Tensor:
         """The same for learning: frames are warped and recoloured, half of the clips come without hands."""
         video = video_tensor(self.clips.read("driving", indices, frames))
         video = jitter_colours(warp_perspective(video, generator), generator)
-        crops, visible = read_hands(self.clips, indices, frames)
+        crops, visible = self.clips.read_hands(indices, frames)
         # Real footage often comes without located hands: half of the clips learn to do without.
         kept = torch.rand(len(indices), 1, 1, generator=generator) < 0.5
         visible = visible & kept.to(self.device)

@@ -23,9 +23,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from threedimo.errors import TrainingDiverged, TrainingError
 from threedimo.media.writing import storage_errors, write_png
-from threedimo_training.curves import Curves
-from threedimo_training.stages import Stage
-from threedimo_training.training_state import load_state, save_state
+from threedimo_training.trainer.curves import Curves
+from threedimo_training.trainer.stage import Stage
+from threedimo_training.trainer.state import load_state, save_state
 
 WARM_UP_STEPS, FINAL_SHARE = 100, 0.05
 MAX_GRADIENT_NORM = 1.0

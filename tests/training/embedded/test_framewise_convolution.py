@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from threedimo_training.framewise_convolution import framewise_convolutions
-from threedimo_training.recipe import make_autoencoder
+from threedimo_training.embedded.framewise_convolution import framewise_convolutions
+from threedimo_training.embedded.recipe import make_autoencoder
 
 
 @pytest.mark.parametrize("num_frames", [1, 5, 9])

@@ -1,0 +1,1 @@
+"""The embedded model: sizes, schedule, stages; trained from nothing, written as a pipeline folder."""

@@ -1,0 +1,73 @@
+"""First and last stage: the video autoencoder, pictures to latents and back."""
+
+from __future__ import annotations
+
+import torch
+from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan
+from torch import Tensor
+
+from threedimo_training.embedded.autoencoder import measure_latents, reconstruction_loss
+from threedimo_training.embedded.cached_clips import CachedClips, picked, video_tensor
+from threedimo_training.embedded.framewise_convolution import framewise_convolutions
+from threedimo_training.embedded.recipe import EmbeddedRecipe, make_autoencoder, seeded
+from threedimo_training.trainer.stage import Stage
+
+
+class AutoencoderStage(Stage):
+    """Stage 1; single frames first, which teach most of it at little cost, then whole clips."""
+
+    name, learning_rate = "autoencoder", 3e-3
+
+    def __init__(self, recipe: EmbeddedRecipe, clips: CachedClips):
+        seeded(recipe.seed)
+        self.recipe, self.clips, self.num_steps = recipe, clips, recipe.autoencoder_steps
+        self.device = clips.device
+        self.autoencoder = make_autoencoder()
+        self.modules = {"autoencoder": self.autoencoder}
+
+    def losses(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
+        """Reconstruct frames of targets and of driving clips in turn."""
+        if step < self.recipe.autoencoder_image_steps:
+            batch, (start,) = self.recipe.autoencoder_images, picked(self.recipe.num_frames, 1, generator)
+            frames = slice(start, start + 1)
+        else:
+            # Whole clips: trained on shorter ones, the decoder was seen to drift after their length.
+            batch, frames = self.recipe.autoencoder_clips, slice(None)
+        indices = picked(len(self.clips), batch, generator)
+        video = video_tensor(self.clips.read("target" if step % 4 else "driving", indices, frames))
+        with framewise_convolutions(self.device):
+            return reconstruction_loss(self.autoencoder, video, generator)
+
+
+class DecoderStage(Stage):
+    """Last stage: the decoder alone, on whole clips, while the latents that the generator knows stay.
+
+    Args:
+        recipe: Its schedule.
+        clips: What is decoded.
+        autoencoder: On the device of the clips; its encoder is frozen.
+    """
+
+    name, learning_rate = "decoder", 1e-3
+
+    def __init__(self, recipe: EmbeddedRecipe, clips: CachedClips, autoencoder: AutoencoderKLWan):
+        self.recipe, self.clips, self.num_steps = recipe, clips, recipe.decoder_steps
+        self.device = clips.device
+        self.autoencoder = autoencoder.requires_grad_(False)
+        self.modules = {"decoder": autoencoder.decoder, "post_quant_conv": autoencoder.post_quant_conv}
+        for module in self.modules.values():
+            module.requires_grad_(True)
+
+    def losses(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
+        """Reconstruct whole targets and driving clips in turn."""
+        indices = picked(len(self.clips), self.recipe.autoencoder_clips, generator)
+        video = video_tensor(self.clips.read("target" if step % 4 else "driving", indices))
+        with framewise_convolutions(self.device):
+            return reconstruction_loss(self.autoencoder, video, generator)
+
+
+def measure_statistics(autoencoder: AutoencoderKLWan, clips: CachedClips, count: int = 128) -> None:
+    """Store the latents' mean and deviation over `count` whole targets in the autoencoder's config."""
+    step = max(1, len(clips) // count)
+    indices = range(0, len(clips), step)
+    measure_latents(autoencoder, [video_tensor(clips.read("target", [index])) for index in indices])

@@ -1,0 +1,1 @@
+"""What the paper says about training: schedule, objective, augmentation, geometry head."""
