@@ -16,10 +16,11 @@ from threedimo_training.embedded.autoencoder_stages import AutoencoderStage, Dec
 from threedimo_training.embedded.cached_clips import CachedClips
 from threedimo_training.embedded.export import export
 from threedimo_training.embedded.generator_stage import GeneratorStage
-from threedimo_training.embedded.latent_files import LatentFolder, person_share
+from threedimo_training.embedded.latent_files import LatentFolder, person_share, write_latents
 from threedimo_training.embedded.recipe import SCHEDULES, EmbeddedRecipe, make_motion_encoder
 from threedimo_training.embedded.training import adopt_recipe, begun_recipe, train
 from threedimo_training.embedded.warm_up_stage import WarmUpStage
+from threedimo_training.method.schedule import GEOMETRY_WEIGHT
 from threedimo_training.shards.reader import ShardFolder
 from threedimo_training.trainer.loop import state_file
 from threedimo_training.trainer.stage import Stage
@@ -174,12 +175,39 @@ def test_person_share_averages_the_frames_of_each_latent_frame():
     assert share[0, 2].tolist() == [[0, 0], [0, 0]]
 
 
-def test_the_encoder_waits_until_the_generator_may_listen(work):
+@pytest.fixture
+def generator_stage(work, tmp_path):
     clips = CachedClips(work / "clips")
-    stage = GeneratorStage(RECIPE, clips, LatentFolder(work / "latents"), make_motion_encoder(RECIPE))
+    write_latents(tmp_path, clips, AutoencoderStage(RECIPE, clips).autoencoder, 0)
+    return GeneratorStage(RECIPE, clips, LatentFolder(tmp_path), make_motion_encoder(RECIPE))
+
+
+def test_the_encoder_waits_until_the_generator_may_listen(generator_stage):
     learns = []
-    for step in range(0, RECIPE.generator_steps, stage.encoder_interval):
-        stage.encoder.zero_grad(set_to_none=True)
-        stage.losses(step, torch.Generator().manual_seed(step))["loss"].backward()
-        learns.append(any(p.grad is not None for p in stage.encoder.parameters()))
+    for step in range(0, RECIPE.generator_steps, generator_stage.encoder_interval):
+        generator_stage.encoder.zero_grad(set_to_none=True)
+        generator_stage.losses(step, torch.Generator().manual_seed(step))["loss"].backward()
+        learns.append(any(p.grad is not None for p in generator_stage.encoder.parameters()))
     assert learns == [False, True]
+
+
+def test_the_encoder_learns_more_slowly_and_nothing_is_left_out(generator_stage):
+    rest, encoder = generator_stage.parameter_groups()
+    assert rest["scale"] == 1 > encoder["scale"] > 0
+    assert {id(p) for p in encoder["params"]} == {id(p) for p in generator_stage.encoder.parameters()}
+    both = [id(p) for p in (*rest["params"], *encoder["params"])]
+    assert len(set(both)) == len(both)
+    assert set(both) == {id(p) for p in generator_stage.parameters()}
+
+
+def test_the_geometry_loss_fades_while_the_encoder_learns(generator_stage):
+    @torch.no_grad()
+    def weight(step):
+        found = generator_stage.losses(step, torch.Generator().manual_seed(step))
+        rest = found["loss"] - found["flow"] - generator_stage.place_weight * found["place"]
+        return float(rest / found["geometry"])
+
+    assert weight(0) == pytest.approx(GEOMETRY_WEIGHT, rel=0.05)
+    assert weight(2) == pytest.approx(GEOMETRY_WEIGHT, rel=0.05)
+    assert 0.1 * GEOMETRY_WEIGHT < weight(3) < 0.9 * GEOMETRY_WEIGHT
+    assert abs(weight(RECIPE.generator_steps - 1)) < 0.05 * GEOMETRY_WEIGHT
