@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan
 from torch import Tensor
 
@@ -15,7 +14,7 @@ LATENT_WEIGHT = 1e-3
 
 
 def reconstruction_loss(
-    autoencoder: AutoencoderKLWan, video: Tensor, generator: torch.Generator
+    autoencoder: AutoencoderKLWan, video: Tensor, generator: torch.Generator, weight: Tensor | None = None
 ) -> dict[str, Tensor]:
     """Losses of one batch.
 
@@ -23,6 +22,7 @@ def reconstruction_loss(
         autoencoder: In training.
         video: (batch, 3, frames, height, width) in [-1, 1], 4k+1 frames.
         generator: Of the noise on the latents.
+        weight: (batch, 1, frames, height, width), how much each pixel counts; mean 1. None: all the same.
 
     Returns:
         `loss`, and what it is made of: `pixel` (mean absolute and squared error), `edge` (mean absolute error
@@ -33,14 +33,16 @@ def reconstruction_loss(
     noise = torch.randn(latents.shape, generator=generator).to(latents)
     noised = latents + LATENT_NOISE * noise
     decoded = autoencoder.decode(noised, return_dict=False)[0].float()
-    squared = F.mse_loss(decoded, video)
-    pixel = F.l1_loss(decoded, video) + squared
-    edge = F.l1_loss(decoded.diff(dim=-1), video.diff(dim=-1)) + F.l1_loss(
-        decoded.diff(dim=-2), video.diff(dim=-2)
-    )
+    error = decoded - video
+    squared = error.square()
+    if weight is None:
+        weight = torch.ones_like(error[:, :1])
+    pixel = (weight * (error.abs() + squared)).mean()
+    across, down = error.diff(dim=-1).abs(), error.diff(dim=-2).abs()
+    edge = (weight[..., 1:] * across).mean() + (weight[..., 1:, :] * down).mean()
     latent = latents.float().square().mean()
     loss = pixel + EDGE_WEIGHT * edge + LATENT_WEIGHT * latent
-    psnr = 10 * torch.log10(4 / squared.detach())
+    psnr = 10 * torch.log10(4 / squared.detach().mean())
     return {"loss": loss, "pixel": pixel, "edge": edge, "latent": latent, "psnr": psnr}
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from threedimo_training.embedded.autoencoder import measure_latents, reconstruction_loss
 from threedimo_training.embedded.cached_clips import CachedClips, picked, video_tensor
 from threedimo_training.embedded.framewise_convolution import framewise_convolutions
-from threedimo_training.embedded.recipe import EmbeddedRecipe, make_autoencoder, seeded
+from threedimo_training.embedded.recipe import PERSON_WEIGHT, EmbeddedRecipe, make_autoencoder, seeded
 from threedimo_training.trainer.stage import Stage
 
 
@@ -42,6 +42,8 @@ class AutoencoderStage(Stage):
 class DecoderStage(Stage):
     """Last stage: the decoder alone, on whole clips, while the latents that the generator knows stay.
 
+    People count more than rooms: their limbs are a pixel or two wide, and nobody looks at anything else.
+
     Args:
         recipe: Its schedule.
         clips: What is decoded.
@@ -61,9 +63,11 @@ class DecoderStage(Stage):
     def losses(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
         """Reconstruct whole targets and driving clips in turn."""
         indices = picked(len(self.clips), self.recipe.autoencoder_clips, generator)
-        video = video_tensor(self.clips.read("target" if step % 4 else "driving", indices))
+        clip = "target" if step % 4 else "driving"
+        video = video_tensor(self.clips.read(clip, indices))
+        weight = 1 + PERSON_WEIGHT * self.clips.read(f"{clip}_silhouette", indices)[:, None].float()
         with framewise_convolutions(self.device):
-            return reconstruction_loss(self.autoencoder, video, generator)
+            return reconstruction_loss(self.autoencoder, video, generator, weight / weight.mean())
 
 
 def measure_statistics(autoencoder: AutoencoderKLWan, clips: CachedClips, count: int = 128) -> None:

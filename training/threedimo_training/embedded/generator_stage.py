@@ -15,6 +15,7 @@ from threedimo_training.embedded.place_head import PlaceHead, hidden_states
 from threedimo_training.embedded.recipe import (
     MAX_TEXT_TOKENS,
     MOTION_DIM,
+    PERSON_WEIGHT,
     EmbeddedRecipe,
     make_camera_encoder,
     make_text_encoder,
@@ -46,7 +47,6 @@ from threedimo_training.samples.sample import ROLES, Role
 from threedimo_training.trainer.stage import Stage
 
 PLACE_WEIGHT = 1.0
-PERSON_WEIGHT = 4.0
 ENCODER_INTERVAL, ENCODER_SCALE = 4, 0.1
 EMA_DECAY = 0.99
 METER_INTERVAL = 50

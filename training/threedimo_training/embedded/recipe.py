@@ -35,6 +35,8 @@ PERSON_WORDS = (
 )
 HAND_CROP_SIZE = 32
 MAX_TEXT_TOKENS = 64
+PERSON_WEIGHT = 4.0
+"""By how much more a person's pixels and latents count in losses than the room's."""
 INFERENCE_STEPS, TEXT_SCALE, MOTION_SCALE = 10, 1.5, 2.0
 """Denoising steps and guidance with which the embedded model is served and judged."""
 MOTION_DIM = 128
