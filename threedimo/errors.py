@@ -304,7 +304,7 @@ class InvalidShard(DataError):
 
 
 class InvalidScene(DataError):
-    """A Blender file lacks what rendering training data needs."""
+    """A Blender file lacks what is needed of it."""
 
     code = "data.scene"
 

@@ -114,7 +114,10 @@ def test_bundled_wheels_are_what_is_imported(installed, blender, package):
 
 def test_addon_registers_its_settings_and_operators(scene, blender):
     assert scene.threedimo.seed == 0
-    assert {"generate", "cancel", "read_camera", "connect", "reattach", "remove"} <= set(
+    assert {"generate", "queue", "cancel", "read_camera", "connect", "reattach"} <= set(
+        dir(blender.ops.threedimo)
+    )
+    assert {"regenerate", "show_take", "step_take", "choose_take", "delete_take"} <= set(
         dir(blender.ops.threedimo)
     )
 
