@@ -289,7 +289,7 @@ def test_batch_with_one_bad_shot_queues_none(blender, scene, server, shot, add_c
     for name, frame, camera in (("A", 101, shot), ("B", 116, wrong)):
         scene.timeline_markers.new(name, frame=frame).camera = camera
 
-    with pytest.raises(RuntimeError, match="shot B of Scene.*orthographic"):
+    with pytest.raises(RuntimeError, match=r"shot B of Scene.*orthographic"):
         blender.ops.threedimo.queue()
 
     assert len(scene.threedimo.shots) == 0
