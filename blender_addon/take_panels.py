@@ -5,6 +5,7 @@ import bpy
 
 from . import runtime
 from .batch import num_shots
+from .jobs import Job
 from .panels import Tab, THREEDIMO_PT_shot, explain, text_width_px, wrapped
 from .properties import ThreeDimoShot, ThreeDimoTake
 from .session import Session
@@ -30,7 +31,8 @@ class THREEDIMO_PT_takes(Tab, bpy.types.Panel):
         shots = context.scene.threedimo.shots
         for index in reversed(range(len(shots))):
             _draw_shot(layout.box(), index, shots[index], session, width_px)
-        if any(not take.placed for shot in shots for take in shot.takes):
+        takes = [take for shot in shots for take in shot.takes if _running(take, session) is None]
+        if any(take.message or not take.placed for take in takes):
             layout.operator("threedimo.reattach", icon="FILE_REFRESH")
 
 
@@ -57,18 +59,25 @@ def _draw_shot(
 
 def _draw_stepper(row: bpy.types.UILayout, index: int, shot: ThreeDimoShot, shown: ThreeDimoTake) -> None:
     for step, icon in ((-1, "TRIA_LEFT"), (1, "TRIA_RIGHT")):
-        button = row.operator("threedimo.step_take", text="", icon=icon)
+        side = row.row(align=True)
+        side.enabled = len(shot.takes) > 1
+        button = side.operator("threedimo.step_take", text="", icon=icon)
         button.shot, button.step = index, step
         if step < 0:
-            row.label(text=f"Take {shown.number} of {shot.last_number}")
+            row.label(text=f"Take {shown.number}")
     star = "SOLO_ON" if shot.chosen == shown.job_id else "SOLO_OFF"
     row.operator("threedimo.choose_take", text="", icon=star).job_id = shown.job_id
     row.operator("threedimo.regenerate", text="", icon="ADD").job_id = shown.job_id
 
 
-def _draw_progress(box: bpy.types.UILayout, take: ThreeDimoTake, session: Session | None) -> None:
+def _running(take: ThreeDimoTake, session: Session | None) -> Job | None:
     job = session.jobs.get(take.job_id) if session is not None else None
-    if job is None or job.ended:
+    return None if job is None or job.ended else job
+
+
+def _draw_progress(box: bpy.types.UILayout, take: ThreeDimoTake, session: Session | None) -> None:
+    job = _running(take, session)
+    if job is None:
         return
     row = box.row(align=True)
     row.progress(factor=job.fraction, text=f"Take {take.number}: {job.sentence()}", type="BAR")

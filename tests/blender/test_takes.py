@@ -68,6 +68,33 @@ def test_own_changes_to_the_plane_outlive_a_step(blender, scene, two_takes):
     assert plane.location == moved
 
 
+def test_plane_is_fitted_to_the_camera_of_the_take_that_it_shows(
+    blender, scene, camera, two_takes, leave_take
+):
+    """A third take was filmed with a lens that zooms: its plane is keyed, that of the others is not."""
+    plane = scene.threedimo.shots[0].plane
+    size = plane.scale.x
+    for frame, lens in ((1, 50.0), (5, 100.0)):
+        camera.data.lens = lens
+        camera.data.keyframe_insert("lens", frame=frame)
+    zoom = leave_take(camera, scene_frames=range(1, 6), num_frames=5)
+    blender.ops.threedimo.reattach()
+
+    def sizes():
+        found = []
+        for frame in (1, 5):
+            scene.frame_set(frame)
+            found.append(plane.scale.x / size)
+        return found
+
+    assert scene.threedimo.shots[0].shown == zoom.job_id
+    assert sizes() == pytest.approx([1.0, 0.5], rel=1e-3)
+    blender.ops.threedimo.step_take(shot=0, step=-1)
+    assert sizes() == pytest.approx([1.0, 1.0], rel=1e-3)
+    blender.ops.threedimo.step_take(shot=0, step=1)
+    assert sizes() == pytest.approx([1.0, 0.5], rel=1e-3)
+
+
 def test_chosen_take_is_not_displaced_by_a_later_one(blender, scene, camera, two_takes, leave_take, render):
     assert blender.ops.threedimo.choose_take(job_id=two_takes[0].job_id) == {"FINISHED"}
     leave_take(camera, paint=lambda _: (200, 0, 0), scene_frames=range(1, 6), num_frames=5, seed=7)
@@ -227,9 +254,11 @@ def test_cut_shots_of_one_camera_are_seen_in_their_own_frames(blender, scene, ca
 
     assert [colour_at(render, frame) for frame in (5, 6, 10)] == [GREEN, BLUE, BLUE]
     first, second = scene.threedimo.shots
-    scene.frame_set(11)
-    assert first.plane.hide_render
-    assert second.plane.hide_render
+    for _ in range(2):
+        for frame, hidden in ((0, (True, True)), (3, (False, True)), (11, (True, True))):
+            scene.frame_set(frame)
+            assert (first.plane.hide_render, second.plane.hide_render) == hidden
+        blender.ops.threedimo.show_take(job_id=first.takes[0].job_id)
 
 
 def test_longer_shot_of_the_same_camera_hides_the_one_before(blender, scene, camera, two_takes, leave_take):
