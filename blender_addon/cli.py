@@ -14,7 +14,7 @@ import bpy
 
 from threedimo.errors import InvalidRequest, ThreeDimoError
 
-from . import dispatch, runtime, take_records
+from . import dispatch, runtime, take_records, waiting
 from .batch import batch_scenes
 from .jobs import Job
 
@@ -59,14 +59,14 @@ def _parser() -> argparse.ArgumentParser:
 
 def _generate(options: argparse.Namespace) -> int:
     _require_file()
-    runtime.wait_for_server()
+    waiting.wait_for_server()
     scene = batch_scenes([options.scene])[0] if options.scene else bpy.context.scene
     return _wait_and_save([dispatch.generate(scene, str(uuid.uuid4()))])
 
 
 def _queue(options: argparse.Namespace) -> int:
     _require_file()
-    runtime.wait_for_server()
+    waiting.wait_for_server()
     jobs = dispatch.queue_batch(batch_scenes(options.scene or []))
     return _wait_and_save(jobs, sent=not options.wait)
 
@@ -104,7 +104,7 @@ def _wait_and_save(jobs: list[Job], *, sent: bool = False) -> int:
     # Before the wait too: whatever happens then, the file knows its jobs.
     bpy.ops.wm.save_mainfile()
     try:
-        runtime.wait_for_jobs(jobs, sent=sent)
+        waiting.wait_for_jobs(jobs, sent=sent)
     finally:
         bpy.ops.wm.save_mainfile()
     failed = [job for job in jobs if job.error is not None]

@@ -13,9 +13,10 @@ from bpy.props import BoolProperty, StringProperty
 
 from threedimo.errors import ThreeDimoError
 
-from . import dispatch, runtime, shots
+from . import dispatch, runtime, shots, waiting
 from .batch import batch_scenes
 from .jobs import Job
+from .preferences import server_python
 
 
 def report(operator: bpy.types.Operator, error: ThreeDimoError) -> set[str]:
@@ -59,9 +60,9 @@ class THREEDIMO_OT_generate(bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Start, and wait until the frames are on their plane."""
         try:
-            runtime.wait_for_server()
+            waiting.wait_for_server()
             job = dispatch.generate(context.scene, self.job_id or str(uuid.uuid4()))
-            runtime.wait_for_jobs([job])
+            waiting.wait_for_jobs([job])
         except ThreeDimoError as error:
             return report(self, error)
         return report_jobs(self, [job])
@@ -100,9 +101,9 @@ class THREEDIMO_OT_queue(bpy.types.Operator):
     def execute(self, _context: bpy.types.Context) -> set[str]:
         """Start, and wait."""
         try:
-            runtime.wait_for_server()
+            waiting.wait_for_server()
             jobs = dispatch.queue_batch(self._scenes())
-            runtime.wait_for_jobs(jobs, sent=not self.wait)
+            waiting.wait_for_jobs(jobs, sent=not self.wait)
         except ThreeDimoError as error:
             return report(self, error)
         return report_jobs(self, jobs)
@@ -169,9 +170,57 @@ class THREEDIMO_OT_connect(bpy.types.Operator):
         """Begin anew and wait for the answer."""
         runtime.session().reconnect()
         try:
-            runtime.wait_for_server()
+            waiting.wait_for_server()
         except ThreeDimoError as error:
             return report(self, error)
+        return {"FINISHED"}
+
+
+class THREEDIMO_OT_start_server(bpy.types.Operator):
+    """Start a server on this machine."""
+
+    bl_idname = "threedimo.start_server"
+    bl_label = "Start Server"
+    bl_description = (
+        "Start a server on this machine with the Python that the preferences name. It goes on after Blender "
+        "is closed"
+    )
+    bl_options = {"INTERNAL"}
+
+    def invoke(self, _context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
+        """Start it; the panel shows when it answers."""
+        return self._start()
+
+    def execute(self, _context: bpy.types.Context) -> set[str]:
+        """Start it, and wait until it answers."""
+        started = self._start()
+        if started != {"FINISHED"}:
+            return started
+        try:
+            waiting.wait_for_own_server()
+        except ThreeDimoError as error:
+            return report(self, error)
+        return {"FINISHED"}
+
+    def _start(self) -> set[str]:
+        try:
+            runtime.local_server.start(server_python())
+        except ThreeDimoError as error:
+            return report(self, error)
+        return {"FINISHED"}
+
+
+class THREEDIMO_OT_stop_server(bpy.types.Operator):
+    """End the server that this Blender started."""
+
+    bl_idname = "threedimo.stop_server"
+    bl_label = "Stop Server"
+    bl_description = "End the server that was started here. Its queue is kept for the next one"
+    bl_options = {"INTERNAL"}
+
+    def execute(self, _context: bpy.types.Context) -> set[str]:
+        """End it."""
+        runtime.local_server.stop()
         return {"FINISHED"}
 
 
@@ -192,7 +241,7 @@ class THREEDIMO_OT_reattach(bpy.types.Operator):
         """Take the jobs up, and wait until all have ended."""
         jobs = runtime.reattach(again=True)
         try:
-            runtime.wait_for_jobs(jobs)
+            waiting.wait_for_jobs(jobs)
         except ThreeDimoError as error:
             return report(self, error)
         return report_jobs(self, jobs)
@@ -204,6 +253,8 @@ CLASSES = (
     THREEDIMO_OT_cancel,
     THREEDIMO_OT_read_camera,
     THREEDIMO_OT_connect,
+    THREEDIMO_OT_start_server,
+    THREEDIMO_OT_stop_server,
     THREEDIMO_OT_reattach,
 )
 

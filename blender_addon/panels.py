@@ -8,6 +8,7 @@ import bpy
 from threedimo.errors import ThreeDimoError
 
 from . import runtime, shots
+from .preferences import server_python
 from .sequence import is_picture
 from .session import Session
 
@@ -92,9 +93,7 @@ class THREEDIMO_PT_shot(Tab, bpy.types.Panel):
         self, layout: bpy.types.UILayout, scene: bpy.types.Scene, session: Session | None, width_px: float
     ) -> None:
         if session is None or session.capabilities is None or not session.connected:
-            problem = session.problem if session is not None else None
-            explain(layout, str(problem) if problem else "Looking for the server...", width_px)
-            layout.operator("threedimo.connect", icon="LINKED")
+            _draw_no_server(layout, session, width_px)
             return
         try:
             sentence = shots.plan_shot(scene, session.capabilities).sentence()
@@ -104,6 +103,18 @@ class THREEDIMO_PT_shot(Tab, bpy.types.Panel):
         column = layout.column(align=True)
         for index, line in enumerate(wrapped(sentence, width_px)):
             column.label(text=line, icon="TIME" if index == 0 else "BLANK1")
+
+
+def _draw_no_server(layout: bpy.types.UILayout, session: Session | None, width_px: float) -> None:
+    problem = runtime.local_server.problem or (session.problem if session is not None else None)
+    if runtime.local_server.runs:
+        layout.label(text="The server starts...", icon="TIME")
+    else:
+        explain(layout, str(problem) if problem else "Looking for the server...", width_px)
+    row = layout.row(align=True)
+    row.operator("threedimo.connect", icon="LINKED")
+    if server_python():
+        row.operator("threedimo.start_server", icon="PLAY")
 
 
 class THREEDIMO_PT_details(Tab, bpy.types.Panel):
@@ -127,6 +138,8 @@ class THREEDIMO_PT_details(Tab, bpy.types.Panel):
         if session is not None and session.capabilities is not None:
             model = session.capabilities.models[0]
             layout.label(text=f"Model: {model.id}, {model.width} x {model.height}")
+        if runtime.local_server.runs:
+            layout.operator("threedimo.stop_server", icon="PAUSE")
 
 
 CLASSES = (THREEDIMO_PT_shot, THREEDIMO_PT_details)

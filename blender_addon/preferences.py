@@ -27,6 +27,14 @@ class ThreeDimoPreferences(bpy.types.AddonPreferences):
     token: StringProperty(
         name="Token", description="Secret of a server that is given by its address", subtype="PASSWORD"
     )
+    server_python: StringProperty(
+        name="Library's Python",
+        description=(
+            "The python program of the environment where 3DiMo and its server are installed, so that Blender "
+            "can start one. Empty if you start it yourself"
+        ),
+        subtype="FILE_PATH",
+    )
     output_folder: StringProperty(
         name="Output folder",
         description=(
@@ -44,6 +52,7 @@ class ThreeDimoPreferences(bpy.types.AddonPreferences):
         if "://" in self.server:
             layout.prop(self, "token")
         layout.operator("threedimo.connect", icon="LINKED")
+        layout.prop(self, "server_python")
         layout.prop(self, "output_folder")
 
 
@@ -67,6 +76,12 @@ def server_connection() -> ConnectionInfo:
             remedy="allow online access in Preferences > System > Network",
         )
     return connection
+
+
+def server_python() -> str:
+    """The program that starts a server here; "" if none is named."""
+    given = _preferences().server_python.strip()
+    return bpy.path.abspath(given) if given else ""
 
 
 def job_folder(job_id: str) -> Path:

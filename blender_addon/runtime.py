@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The heartbeat: one session for this Blender, one timer, and what a tick brings into the scenes.
 
-`tick()` is all there is; Blender's timer calls it, and the blocking form of the operators calls it in a loop.
+`tick()` is all there is; Blender's timer calls it, and the blocking form of the operators calls it in a loop
+(`waiting`).
 A timer rather than a modal operator, because Blender puts off its auto-save while any modal operator runs,
 and shots may run all night.
 """
@@ -16,10 +17,11 @@ from pathlib import Path
 import bpy
 from bpy.app.handlers import persistent
 
-from threedimo.errors import JobFailed, ServerUnreachable, ThreeDimoError
+from threedimo.errors import JobFailed, ThreeDimoError
 
 from . import take_planes, take_records
 from .jobs import UNSENT_STATES, Job
+from .local_server import LocalServer
 from .preferences import server_connection
 from .session import Session
 from .take_records import Found, ShotKey
@@ -31,8 +33,6 @@ BUSY_INTERVAL_S = 0.1
 IDLE_INTERVAL_S = 1.0
 CHECK_INTERVAL_S = 1.0
 ENDED_BADLY = ("failed", "cancelled")
-# How long a blocking call waits for a server that does not answer.
-PATIENCE_S = 15.0
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,8 @@ class _Owner:
     name: str
     is_cut: bool
 
+
+local_server = LocalServer()
 
 _session: Session | None = None
 _file_taken_up = False
@@ -91,46 +93,6 @@ def tick() -> None:
     except Exception:
         # A timer that raises is taken off by Blender: nothing would ever arrive again.
         log.exception("a tick failed")
-
-
-def wait_for_server() -> None:
-    """Tick until the server answers.
-
-    Raises:
-        ServerUnreachable: It did not within `PATIENCE_S`, or whatever stands in the way.
-    """
-    deadline = time.monotonic() + PATIENCE_S
-    current = session()
-    if not current.connected and not current.busy:
-        current.reconnect()  # what stood in the way a while ago may be gone
-    while True:
-        tick()
-        if current.connected:
-            return
-        if current.problem is not None:
-            raise current.problem
-        if time.monotonic() > deadline:
-            raise ServerUnreachable(
-                "the server does not answer", remedy="check that it runs: `threedimo doctor`"
-            )
-        time.sleep(0.01)
-
-
-def wait_for_jobs(jobs: list[Job], *, sent: bool = False) -> None:
-    """Tick until these jobs have ended, or, with `sent`, until the server has them.
-
-    Raises:
-        ServerUnreachable: The server was away for longer than `PATIENCE_S`.
-    """
-    heard_at = time.monotonic()
-    while not all(job.ended or (sent and job.state not in UNSENT_STATES) for job in jobs):
-        tick()
-        current = session()
-        if current.connected or current.working:
-            heard_at = time.monotonic()
-        elif time.monotonic() - heard_at > PATIENCE_S:
-            raise current.problem or ServerUnreachable("the server does not answer")
-        time.sleep(0.01)
 
 
 def own(job: Job, scene: bpy.types.Scene, key: ShotKey) -> None:

@@ -8,7 +8,7 @@ from bpy.props import BoolProperty, IntProperty, StringProperty
 
 from threedimo.errors import InvalidRequest, ThreeDimoError
 
-from . import dispatch, runtime, take_planes
+from . import dispatch, runtime, take_planes, waiting
 from .operators import report, report_jobs
 from .take_records import Found, require_take, take_folder
 from .takes import delete_files
@@ -52,9 +52,9 @@ class THREEDIMO_OT_regenerate(_OfTake, bpy.types.Operator):
     def execute(self, _context: bpy.types.Context) -> set[str]:
         """Start, and wait until the frames are here."""
         try:
-            runtime.wait_for_server()
+            waiting.wait_for_server()
             job = self._start()
-            runtime.wait_for_jobs([job])
+            waiting.wait_for_jobs([job])
         except ThreeDimoError as error:
             return report(self, error)
         return report_jobs(self, [job])

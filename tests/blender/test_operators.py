@@ -151,7 +151,7 @@ def test_opening_the_file_takes_its_jobs_up(blender, scene, finished_job, addon,
     blender.ops.wm.open_mainfile(filepath=str(tmp_path / "shot.blend"))
     jobs = list(addon("runtime").session().jobs.values())
     assert [job.job_id for job in jobs] == [finished_job.job_id]
-    addon("runtime").wait_for_jobs(jobs)
+    addon("waiting").wait_for_jobs(jobs)
 
     (shot,) = blender.context.scene.threedimo.shots
     assert shot.takes[0].placed
@@ -182,7 +182,7 @@ def test_record_that_undo_took_away_comes_back(blender, scene, arc, finished_job
     addon("runtime").reattach(again=True)
     scene.threedimo.shots.clear()  # what an undo to before Generate does
 
-    addon("runtime").wait_for_jobs(list(addon("runtime").session().jobs.values()))
+    addon("waiting").wait_for_jobs(list(addon("runtime").session().jobs.values()))
 
     (shot,) = scene.threedimo.shots
     assert (shot.takes[0].job_id, shot.takes[0].placed) == (finished_job.job_id, True)
@@ -194,7 +194,7 @@ def test_deleted_scene_is_no_trouble(blender, scene, arc, finished_job, addon):
     blender.data.scenes.new("Left over")
     blender.data.scenes.remove(scene)
 
-    addon("runtime").wait_for_jobs(jobs)
+    addon("waiting").wait_for_jobs(jobs)
 
     assert jobs[0].state == "ready"
 

@@ -141,7 +141,7 @@ def test_second_client_takes_up_the_job_of_a_first_that_was_closed(
     file = tmp_path / "night.blend"
     blender.ops.wm.save_as_mainfile(filepath=str(file))
     runtime = addon("runtime")
-    runtime.wait_for_server()
+    addon("waiting").wait_for_server()
     job = addon("dispatch").generate(scene, "0f0e0d0c-1111-4222-8333-444455556666")
     deadline = time.monotonic() + 60
     while job.state in ("preparing", "sending"):
@@ -203,14 +203,14 @@ def test_second_client_takes_up_the_job_of_a_first_that_was_closed(
 
 def test_cancel_stops_a_job_at_the_server(blender, scene, server, shot, addon):
     runtime = addon("runtime")
-    runtime.wait_for_server()
+    addon("waiting").wait_for_server()
     job = addon("dispatch").generate(scene, "0f0e0d0c-1111-4222-8333-444455557777")
     while job.state == "preparing":
         runtime.tick()
         time.sleep(0.005)
 
     assert blender.ops.threedimo.cancel(job_id=job.job_id) == {"FINISHED"}
-    runtime.wait_for_jobs([job])
+    addon("waiting").wait_for_jobs([job])
 
     assert job.state == "cancelled"
     (take,) = scene.threedimo.shots[0].takes
