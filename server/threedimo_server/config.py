@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from threedimo.errors import AccessRefused, ServerError
+from threedimo.errors import ServerError
 from threedimo.wire.messages import Limits
 
 WORKER_COMMAND = (sys.executable, "-m", "threedimo_server.worker")
@@ -21,7 +21,8 @@ class ServerConfig:
         home: Folder of the queue, assets, results, logs and the connection file. Made if missing.
         model: "embedded", a folder, or a hub id; see `threedimo.model_info`.
         devices: One worker process is started for each, for example ("cuda:0", "cuda:1"); "auto" picks one.
-        host: Address to listen on. Only loopback addresses are allowed.
+        host: IPv4 address to listen on, 0.0.0.0 for all of this machine's. Any but loopback needs keys; see
+            `threedimo_server.gate`.
         control_port: TCP port of the control socket, or None for any free one.
         data_port: TCP port of the data socket, or None for any free one.
         limits: What clients may send; announced to them.
@@ -33,8 +34,7 @@ class ServerConfig:
         worker_command: Program of a worker. It is given `--link`, `--name`, `--model` and `--device`.
 
     Raises:
-        AccessRefused: `host` is not a loopback address.
-        ServerError: A port, device or number is out of range.
+        ServerError: An address, port, device or number is not possible.
     """
 
     home: Path
@@ -52,7 +52,7 @@ class ServerConfig:
     worker_command: tuple[str, ...] = WORKER_COMMAND
 
     def __post_init__(self) -> None:
-        self._require_loopback()
+        self._require_address()
         self._require_ports()
         if not self.devices or len(set(self.devices)) != len(self.devices):
             raise ServerError(
@@ -70,19 +70,20 @@ class ServerConfig:
                     f"{name} must be positive", given=getattr(self, name), allowed="seconds above 0"
                 )
 
-    def _require_loopback(self) -> None:
+    @property
+    def on_loopback(self) -> bool:
+        """Whether only programs of this machine can connect."""
+        return ipaddress.IPv4Address(self.host).is_loopback
+
+    def _require_address(self) -> None:
         try:
-            is_loopback = ipaddress.IPv4Address(self.host).is_loopback
-        except ValueError:
-            is_loopback = False
-        if not is_loopback:
-            # Other machines need keys and an allow-list; a token in a local file is no protection there.
-            raise AccessRefused(
-                "the server listens on this machine only",
+            ipaddress.IPv4Address(self.host)
+        except ValueError as error:
+            raise ServerError(
+                "this is no address to listen on",
                 given=self.host,
-                allowed="127.0.0.1",
-                remedy="reach it from elsewhere through an SSH tunnel",
-            )
+                allowed="an IPv4 address of this machine, for example 127.0.0.1, or 0.0.0.0 for all of them",
+            ) from error
 
     def _require_ports(self) -> None:
         ports = [port for port in (self.control_port, self.data_port) if port is not None]
