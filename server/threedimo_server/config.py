@@ -10,6 +10,7 @@ from pathlib import Path
 from threedimo.errors import ServerError
 from threedimo.wire.messages import Limits
 
+MAX_RETRY_S = 900.0
 WORKER_COMMAND = (sys.executable, "-m", "threedimo_server.worker")
 
 
@@ -29,6 +30,8 @@ class ServerConfig:
         keep_days: Finished jobs, their results and unused assets older than this are deleted; None keeps all.
         reserve_bytes: Uploads and jobs are refused when they would leave less free disk than this.
         worker_silence_s: A worker without a heartbeat for this long is killed and its job queued again.
+        retry_failed_s: A worker that could not load the model tries again after this long, the next time
+            after twice as long, and so on up to `MAX_RETRY_S`.
         cancel_grace_s: A worker that works on for this long after a cancel is killed.
         client_silence_s: A connection that says nothing for this long must say hello again.
         worker_command: Program of a worker. It is given `--link`, `--name`, `--model` and `--device`.
@@ -47,6 +50,7 @@ class ServerConfig:
     keep_days: float | None = None
     reserve_bytes: int = 1024**3
     worker_silence_s: float = 30.0
+    retry_failed_s: float = 60.0
     cancel_grace_s: float = 30.0
     client_silence_s: float = 600.0
     worker_command: tuple[str, ...] = WORKER_COMMAND
@@ -64,7 +68,7 @@ class ServerConfig:
             raise ServerError(
                 "results must be kept for some time", given=self.keep_days, allowed="more than 0 days"
             )
-        for name in ("worker_silence_s", "cancel_grace_s", "client_silence_s"):
+        for name in ("worker_silence_s", "retry_failed_s", "cancel_grace_s", "client_silence_s"):
             if not getattr(self, name) > 0:
                 raise ServerError(
                     f"{name} must be positive", given=getattr(self, name), allowed="seconds above 0"

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import shutil
 import signal
 import socket
 import threading
@@ -84,12 +85,22 @@ def run_server(config: ServerConfig, *, end_with_input: bool = False) -> int:
         write_connection(connection_file, front.connection)
         logger.info("serving %s on %s and %s", config.model, *front.endpoints)
         front.tell_others()
+        _warn_of_little_space(config)
         front.serve_until(lambda: bool(signals))
     finally:
         remove_connection(connection_file, front.connection)
         front.close()
     logger.info("stopped")
     return 0
+
+
+def _warn_of_little_space(config: ServerConfig) -> None:
+    free = shutil.disk_usage(config.home).free
+    if free < config.reserve_bytes:
+        logger.warning(
+            "only %.0f MB are free in %s: uploads and jobs are refused until %.0f MB are",
+            *(free / 1e6, config.home, config.reserve_bytes / 1e6),
+        )
 
 
 def _stop_at_end_of_input() -> None:
@@ -133,6 +144,7 @@ class Front:
             self._queue, self._assets, self._results, self._pool, self._followers, model
         )
         self._stopping = False
+        self._cannot_write = False
         self._upkeep_at_s = 0.0
         self.endpoints = (self._control.endpoint, self._data.endpoint)
         self.connection = self._connection()
@@ -220,8 +232,16 @@ class Front:
             self._dispatcher.advance()
             self._followers.catch_up()
             self._keep_up()
-        except StorageError:
-            logger.exception("the queue cannot be written")
+            if self._cannot_write:
+                logger.info("the queue can be written again")
+            self._cannot_write = False
+        except StorageError as error:
+            # Again and again until somebody frees the disk: one line says so, not one a try.
+            if not self._cannot_write:
+                logger.error(
+                    "[%s] %s Until then nothing new begins; what is done is kept.", error.code, error
+                )
+            self._cannot_write = True
         return self._downloads.send_some()
 
     def _keep_up(self) -> None:
