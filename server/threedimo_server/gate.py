@@ -24,6 +24,7 @@ LOG_INTERVAL_S = 10.0
 
 LOCAL_NAME = "this computer"
 
+_BATCH = 100
 _DOMAIN = b"threedimo"
 _HANDLER = "inproc://zeromq.zap.01"
 _USER = "User-Id"
@@ -90,8 +91,10 @@ class Gate:
         socket.setsockopt(zmq.ZAP_ENFORCE_DOMAIN, 1)
 
     def answer(self) -> None:
-        """Answer every handshake that waits."""
-        while self.socket.poll(0):
+        """Answer handshakes that wait; not more at once than let the front's loop go on."""
+        for _ in range(_BATCH):
+            if not self.socket.poll(0):
+                break
             self._answer(self.socket.recv_multipart())
         self._log_refusals()
 
