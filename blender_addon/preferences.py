@@ -20,8 +20,8 @@ class ThreeDimoPreferences(bpy.types.AddonPreferences):
     server: StringProperty(
         name="Server",
         description=(
-            "Empty for your own server on this machine; else tcp://host:port as the server printed it, "
-            "or the path of a connection file"
+            "Empty for your own server on this machine; else tcp://host:port, for another machine after "
+            "`threedimo keys trust`, or the path of a connection file"
         ),
     )
     token: StringProperty(
@@ -64,18 +64,25 @@ def server_connection() -> ConnectionInfo:
     """Where the server is, as the preferences say.
 
     Raises:
-        AccessRefused: It is on another machine, and Blender is set to work offline.
+        AccessRefused: It is on another machine, and its key is not known or Blender is set to work offline.
         ThreeDimoError: As `find_server`.
     """
     preferences = _preferences()
-    connection = find_server(preferences.server.strip(), preferences.token)
-    if not bpy.app.online_access and not connection.control.startswith(_LOOPBACK):
+    where = preferences.server.strip()
+    if "://" in where:
+        _require_reach(where)
+    connection = find_server(where, preferences.token)
+    _require_reach(connection.control)
+    return connection
+
+
+def _require_reach(endpoint: str) -> None:
+    if not bpy.app.online_access and not endpoint.startswith(_LOOPBACK):
         raise AccessRefused(
             "the server is on another machine, and Blender may not go online",
-            given=connection.control,
+            given=endpoint,
             remedy="allow online access in Preferences > System > Network",
         )
-    return connection
 
 
 def server_python() -> str:
