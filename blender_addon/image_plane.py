@@ -8,7 +8,9 @@ view has none, but a child would inherit that of the camera's parents.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Literal
 
 import bpy
 import numpy as np
@@ -17,12 +19,15 @@ from mathutils import Matrix
 from threedimo.camera import CameraPath
 from threedimo.errors import InvalidCameraPath
 
+from .plane_material import make_material, show_frames
 from .timeline import FrameMapping
 
 COLLECTION_NAME = "3DiMo"
 
 # A plane nearer than this many clip starts would be cut or swallow the view.
 _CLEARANCE = 2.0
+
+Visibility = Literal["always", "shot", "hidden"]
 
 
 def make_plane(
@@ -33,7 +38,7 @@ def make_plane(
     mapping: FrameMapping,
     name: str,
 ) -> bpy.types.Object:
-    """Put frames on a plane before the camera, and hide the planes that this camera had before.
+    """Put frames on a new plane before the camera.
 
     Args:
         scene: Where the plane goes, into the collection "3DiMo".
@@ -41,17 +46,11 @@ def make_plane(
         frames: Folder with `00000.png` and on, one for every scene frame of the shot.
         path: The camera as it was sent, one pose per scene frame, cropped to the frames' size (`for_size`).
         mapping: Which scene frames the shot has.
-        name: Name of the new object, mesh, material and image.
+        name: Name of the new object, mesh and material.
     """
-    collection = _collection(scene)
-    for other in collection.objects:
-        if any(
-            constraint.type == "CHILD_OF" and constraint.target == camera for constraint in other.constraints
-        ):
-            other.hide_viewport = other.hide_render = True
     plane = bpy.data.objects.new(name, _quad(name))
-    collection.objects.link(plane)
-    plane.data.materials.append(_material(name, frames, mapping))
+    _collection(scene).objects.link(plane)
+    plane.data.materials.append(make_material(name))
     # It shows light and casts none: the scene's own lighting stays as it is.
     plane.visible_diffuse = plane.visible_glossy = plane.visible_transmission = False
     plane.visible_volume_scatter = plane.visible_shadow = False
@@ -60,9 +59,50 @@ def make_plane(
     constraint.use_scale_x = constraint.use_scale_y = constraint.use_scale_z = False
     constraint.set_inverse_pending = False
     constraint.inverse_matrix = Matrix.Identity(4)
+    show_frames(plane, frames, mapping)
+    fit_plane(plane, scene, camera, path, mapping)
+    return plane
+
+
+def fit_plane(
+    plane: bpy.types.Object,
+    scene: bpy.types.Scene,
+    camera: bpy.types.Object,
+    path: CameraPath,
+    mapping: FrameMapping,
+) -> None:
+    """Fit a plane to the camera as it was sent, in place of what it was fitted to before."""
+    _delete_keys(plane, ("location", "scale"), _shot_frames(mapping))
     nearest = _CLEARANCE * camera.data.clip_start
     _place(plane, *frustum_quad(path, scene.unit_settings.scale_length, nearest), mapping)
-    return plane
+
+
+def set_visibility(plane: bpy.types.Object, mapping: FrameMapping, visibility: Visibility) -> None:
+    """Show a plane always, in the frames of its shot only, or never."""
+    edges = (mapping.frame_start - 1, mapping.frame_start, mapping.frame_end + 1)
+    _delete_keys(plane, ("hide_viewport", "hide_render"), edges)
+    plane.hide_viewport = plane.hide_render = visibility == "hidden"
+    if visibility != "shot":
+        return
+    for scene_frame in edges:
+        plane.hide_viewport = plane.hide_render = scene_frame != mapping.frame_start
+        plane.keyframe_insert("hide_viewport", frame=scene_frame)
+        plane.keyframe_insert("hide_render", frame=scene_frame)
+
+
+def remove_plane(plane: bpy.types.Object) -> None:
+    """Delete a plane and what nothing else uses of it; the files stay."""
+    mesh, material = plane.data, plane.active_material
+    tree = material.node_tree if material is not None else None
+    images = [node.image for node in tree.nodes if node.type == "TEX_IMAGE"] if tree is not None else []
+    bpy.data.objects.remove(plane)
+    if not mesh.users:
+        bpy.data.meshes.remove(mesh)
+    if material is not None and not material.users:
+        bpy.data.materials.remove(material)
+    for image in images:
+        if image is not None and not image.users:
+            bpy.data.images.remove(image)
 
 
 def frustum_quad(path: CameraPath, metres: float, nearest: float) -> tuple[np.ndarray, np.ndarray]:
@@ -123,37 +163,14 @@ def _quad(name: str) -> bpy.types.Mesh:
     return mesh
 
 
-def _material(name: str, frames: Path, mapping: FrameMapping) -> bpy.types.Material:
-    image = bpy.data.images.load(_stored_path(frames / "00000.png"))
-    image.name = name
-    image.source = "SEQUENCE"
-    material = bpy.data.materials.new(name)
-    if material.node_tree is None:  # Blender 5 gives every material its nodes
-        material.use_nodes = True
-    tree = material.node_tree
-    tree.nodes.clear()
-    picture = tree.nodes.new("ShaderNodeTexImage")
-    emission = tree.nodes.new("ShaderNodeEmission")
-    output = tree.nodes.new("ShaderNodeOutputMaterial")
-    picture.location, emission.location = (-600, 0), (-250, 0)
-    picture.image = image
-    picture.extension = "EXTEND"
-    tree.links.new(picture.outputs["Color"], emission.inputs["Color"])
-    tree.links.new(emission.outputs["Emission"], output.inputs["Surface"])
-    tree.nodes.active = picture  # what Workbench shows
-    # Before and after the shot Blender clamps to 0 and to the duration. With files from 00000 on and an
-    # offset of -1 both ends name a file that is there; any other pair renders magenta on one side.
-    user = picture.image_user
-    user.frame_start = mapping.frame_start
-    user.frame_duration = mapping.num_scene_frames
-    user.frame_offset = -1
-    user.use_cyclic = False
-    user.use_auto_refresh = True
-    return material
+def _shot_frames(mapping: FrameMapping) -> range:
+    return range(mapping.frame_start, mapping.frame_end + 1)
 
 
-def _stored_path(path: Path) -> str:
-    """Relative to the .blend where that is saved beside the frames, so that both can move together."""
-    if bpy.data.is_saved and Path(bpy.data.filepath).parent in path.parents:
-        return bpy.path.relpath(str(path))
-    return str(path)
+def _delete_keys(plane: bpy.types.Object, paths: tuple[str, ...], scene_frames: Iterable[int]) -> None:
+    """Take our own keys away, at the frames where we set them; the user's at other frames stay."""
+    if plane.animation_data is None or plane.animation_data.action is None:
+        return
+    for scene_frame in scene_frames:
+        for path in paths:
+            plane.keyframe_delete(path, frame=scene_frame)

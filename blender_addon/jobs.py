@@ -28,6 +28,8 @@ JobState = Literal[
     "cancelled",
 ]
 
+# What the server does not know of yet: such a job is sent again when the file is opened again.
+UNSENT_STATES: frozenset[str] = frozenset({"preparing", "sending"})
 END_STATES: frozenset[str] = frozenset({"ready", "failed", "cancelled"})
 
 
@@ -41,6 +43,7 @@ class Job:
         phase: What the worker does now, with `step` of `num_steps`; empty while nothing runs.
         eta_s: Seconds to the end, or None while unknown.
         moved, total: Bytes sent or received, while sending or fetching.
+        model_id: Which model made the frames, once they are here.
         error: Why the job failed.
     """
 
@@ -56,6 +59,7 @@ class Job:
     eta_s: float | None = None
     moved: int = 0
     total: int = 0
+    model_id: str = ""
     error: ThreeDimoError | None = None
 
     @property

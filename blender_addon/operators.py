@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What buttons and scripts call. Each is thin: the work is in `runtime` and `shots`.
+"""What buttons and scripts call. Each is thin: the work is in `dispatch` and `runtime`.
 
 From a button (`invoke`) an operator starts its work and returns; the timer brings the rest. From a script
 (`bpy.ops.threedimo.generate()`, or `'EXEC_DEFAULT'`) it returns when the work is done, also without a window.
@@ -9,15 +9,29 @@ An error is reported as Blender does it: red in the window, a RuntimeError in a 
 import uuid
 
 import bpy
-from bpy.props import StringProperty
+from bpy.props import BoolProperty, StringProperty
 
 from threedimo.errors import ThreeDimoError
 
-from . import runtime, shots
+from . import dispatch, runtime, shots, waiting
+from .batch import batch_scenes
+from .jobs import Job
+from .preferences import server_python
 
 
-def _report(operator: bpy.types.Operator, error: ThreeDimoError) -> set[str]:
+def report(operator: bpy.types.Operator, error: ThreeDimoError) -> set[str]:
+    """Say what went wrong, as Blender does it."""
     operator.report({"ERROR"}, str(error))
+    return {"CANCELLED"}
+
+
+def report_jobs(operator: bpy.types.Operator, jobs: list[Job]) -> set[str]:
+    """Say how jobs ended: the first error stands for all, with their number."""
+    errors = [job.error for job in jobs if job.error is not None]
+    if not errors:
+        return {"FINISHED"}
+    count = f"{len(errors)} of {len(jobs)} shots were not made. The first: " if len(jobs) > 1 else ""
+    operator.report({"ERROR"}, f"{count}{errors[0]}")
     return {"CANCELLED"}
 
 
@@ -38,20 +52,64 @@ class THREEDIMO_OT_generate(bpy.types.Operator):
     def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
         """Start, and leave the rest to the timer."""
         try:
-            runtime.generate(context.scene, self.job_id or str(uuid.uuid4()))
+            dispatch.generate(context.scene, self.job_id or str(uuid.uuid4()))
         except ThreeDimoError as error:
-            return _report(self, error)
+            return report(self, error)
         return {"FINISHED"}
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Start, and wait until the frames are on their plane."""
         try:
-            runtime.wait_for_server()
-            job = runtime.generate(context.scene, self.job_id or str(uuid.uuid4()))
-            runtime.wait_for_jobs([job])
+            waiting.wait_for_server()
+            job = dispatch.generate(context.scene, self.job_id or str(uuid.uuid4()))
+            waiting.wait_for_jobs([job])
         except ThreeDimoError as error:
-            return _report(self, error)
-        return _report(self, job.error) if job.error else {"FINISHED"}
+            return report(self, error)
+        return report_jobs(self, [job])
+
+
+class THREEDIMO_OT_queue(bpy.types.Operator):
+    """Send all shots of the ticked scenes."""
+
+    bl_idname = "threedimo.queue"
+    bl_label = "Queue All Shots"
+    bl_description = (
+        "Send every shot of the ticked scenes as it is now. Save the file, and it finds them again "
+        "after Blender was closed"
+    )
+    bl_options = {"REGISTER"}
+
+    scene: StringProperty(
+        name="Scene", description="One scene's shots only; empty for all ticked scenes", options={"SKIP_SAVE"}
+    )
+    wait: BoolProperty(
+        name="Wait",
+        description="From a script: return when all frames are on their planes, not when all is sent",
+        default=True,
+        options={"SKIP_SAVE", "HIDDEN"},
+    )
+
+    def invoke(self, _context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
+        """Start, and leave the rest to the timer."""
+        try:
+            jobs = dispatch.queue_batch(self._scenes())
+        except ThreeDimoError as error:
+            return report(self, error)
+        self.report({"INFO"}, f"{len(jobs)} shots queued")
+        return {"FINISHED"}
+
+    def execute(self, _context: bpy.types.Context) -> set[str]:
+        """Start, and wait."""
+        try:
+            waiting.wait_for_server()
+            jobs = dispatch.queue_batch(self._scenes())
+            waiting.wait_for_jobs(jobs, sent=not self.wait)
+        except ThreeDimoError as error:
+            return report(self, error)
+        return report_jobs(self, jobs)
+
+    def _scenes(self) -> list[bpy.types.Scene]:
+        return batch_scenes([self.scene] if self.scene else [])
 
 
 class THREEDIMO_OT_cancel(bpy.types.Operator):
@@ -85,11 +143,12 @@ class THREEDIMO_OT_read_camera(bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Replace the text by the camera's own."""
         try:
-            _, path = shots.read_camera(context.scene)
+            shot = shots.single_shot(context.scene)
+            path = shots.read_camera(shot)
         except ThreeDimoError as error:
-            return _report(self, error)
+            return report(self, error)
         context.scene.threedimo.use_custom_text = False
-        shots.refresh_text(context.scene, path)
+        context.scene.threedimo.camera_text = shots.shot_text(shot, path)
         return {"FINISHED"}
 
 
@@ -111,9 +170,57 @@ class THREEDIMO_OT_connect(bpy.types.Operator):
         """Begin anew and wait for the answer."""
         runtime.session().reconnect()
         try:
-            runtime.wait_for_server()
+            waiting.wait_for_server()
         except ThreeDimoError as error:
-            return _report(self, error)
+            return report(self, error)
+        return {"FINISHED"}
+
+
+class THREEDIMO_OT_start_server(bpy.types.Operator):
+    """Start a server on this machine."""
+
+    bl_idname = "threedimo.start_server"
+    bl_label = "Start Server"
+    bl_description = (
+        "Start a server on this machine with the Python that the preferences name. It goes on after Blender "
+        "is closed"
+    )
+    bl_options = {"INTERNAL"}
+
+    def invoke(self, _context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
+        """Start it; the panel shows when it answers."""
+        return self._start()
+
+    def execute(self, _context: bpy.types.Context) -> set[str]:
+        """Start it, and wait until it answers."""
+        started = self._start()
+        if started != {"FINISHED"}:
+            return started
+        try:
+            waiting.wait_for_own_server()
+        except ThreeDimoError as error:
+            return report(self, error)
+        return {"FINISHED"}
+
+    def _start(self) -> set[str]:
+        try:
+            runtime.local_server.start(server_python())
+        except ThreeDimoError as error:
+            return report(self, error)
+        return {"FINISHED"}
+
+
+class THREEDIMO_OT_stop_server(bpy.types.Operator):
+    """End the server that this Blender started."""
+
+    bl_idname = "threedimo.stop_server"
+    bl_label = "Stop Server"
+    bl_description = "End the server that was started here. Its queue is kept for the next one"
+    bl_options = {"INTERNAL"}
+
+    def execute(self, _context: bpy.types.Context) -> set[str]:
+        """End it."""
+        runtime.local_server.stop()
         return {"FINISHED"}
 
 
@@ -122,9 +229,7 @@ class THREEDIMO_OT_reattach(bpy.types.Operator):
 
     bl_idname = "threedimo.reattach"
     bl_label = "Reattach Jobs"
-    bl_description = (
-        "Ask the server for the jobs of this file whose frames are not on a plane, and place them"
-    )
+    bl_description = "Ask the server for the jobs of this file whose frames are not here, and place them"
     bl_options = {"REGISTER"}
 
     def invoke(self, _context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
@@ -136,36 +241,21 @@ class THREEDIMO_OT_reattach(bpy.types.Operator):
         """Take the jobs up, and wait until all have ended."""
         jobs = runtime.reattach(again=True)
         try:
-            runtime.wait_for_jobs(jobs)
+            waiting.wait_for_jobs(jobs)
         except ThreeDimoError as error:
-            return _report(self, error)
-        failed = next((job for job in jobs if job.error), None)
-        return _report(self, failed.error) if failed and failed.error else {"FINISHED"}
-
-
-class THREEDIMO_OT_remove(bpy.types.Operator):
-    """Take a job off the list and cancel it if it runs."""
-
-    bl_idname = "threedimo.remove"
-    bl_label = "Remove Job"
-    bl_description = "Take a job off the list and cancel it if it runs. Its files and its plane stay"
-    bl_options = {"REGISTER", "UNDO"}
-
-    job_id: StringProperty(options={"SKIP_SAVE", "HIDDEN"})
-
-    def execute(self, _context: bpy.types.Context) -> set[str]:
-        """Forget the job."""
-        runtime.forget(self.job_id)
-        return {"FINISHED"}
+            return report(self, error)
+        return report_jobs(self, jobs)
 
 
 CLASSES = (
     THREEDIMO_OT_generate,
+    THREEDIMO_OT_queue,
     THREEDIMO_OT_cancel,
     THREEDIMO_OT_read_camera,
     THREEDIMO_OT_connect,
+    THREEDIMO_OT_start_server,
+    THREEDIMO_OT_stop_server,
     THREEDIMO_OT_reattach,
-    THREEDIMO_OT_remove,
 )
 
 

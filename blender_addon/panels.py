@@ -7,9 +7,8 @@ import bpy
 
 from threedimo.errors import ThreeDimoError
 
-from . import operators, runtime, shots
-from .jobs import Job
-from .properties import ThreeDimoJobRecord
+from . import runtime, shots
+from .preferences import server_python
 from .sequence import is_picture
 from .session import Session
 
@@ -22,11 +21,17 @@ def explain(layout: bpy.types.UILayout, message: str, width_px: float) -> None:
     problem, _, remedy = message.partition(_REMEDY)
     column = layout.column(align=True)
     for text, icon in ((problem, "ERROR"), (remedy, "INFO")):
-        for index, line in enumerate(_wrapped(text.strip(), width_px)):
+        for index, line in enumerate(wrapped(text.strip(), width_px)):
             column.label(text=line, icon=icon if index == 0 else "BLANK1")
 
 
-def _wrapped(text: str, width_px: float) -> list[str]:
+def text_width_px(context: bpy.types.Context) -> float:
+    """How wide the sidebar is, in pixels of an unscaled interface."""
+    return context.region.width / context.preferences.system.ui_scale
+
+
+def wrapped(text: str, width_px: float) -> list[str]:
+    """The text in lines that fit."""
     most = max(20, int(width_px / _WORDS_PER_LINE_PX) - 4)
     lines: list[str] = []
     for word in text.split():
@@ -37,23 +42,25 @@ def _wrapped(text: str, width_px: float) -> list[str]:
     return lines
 
 
-class _Tab:
+class Tab:
+    """Where every panel of ours is."""
+
     bl_space_type = "VIEW_3D"
     bl_region_type = "UI"
     bl_category = "3DiMo"
 
 
-class THREEDIMO_PT_shot(_Tab, bpy.types.Panel):
+class THREEDIMO_PT_shot(Tab, bpy.types.Panel):
     """Three inputs and one button."""
 
     bl_idname = "THREEDIMO_PT_shot"
     bl_label = "3DiMo"
 
     def draw(self, context: bpy.types.Context) -> None:
-        """Draw the shot and its jobs."""
+        """Draw the shot."""
         layout = self.layout
         settings = context.scene.threedimo
-        width_px = context.region.width / context.preferences.system.ui_scale
+        width_px = text_width_px(context)
         session = runtime.current_session()
         column = layout.column()
         column.use_property_split = True
@@ -69,8 +76,6 @@ class THREEDIMO_PT_shot(_Tab, bpy.types.Panel):
         row.scale_y = 1.4
         row.enabled = session is not None and session.connected
         row.operator("threedimo.generate", icon="RENDER_ANIMATION")
-        for record in reversed(settings.jobs):
-            _draw_job(layout, record, session, width_px)
 
     def _draw_text(self, layout: bpy.types.UILayout, settings, width_px: float) -> None:
         box = layout.box()
@@ -81,16 +86,14 @@ class THREEDIMO_PT_shot(_Tab, bpy.types.Panel):
             box.prop(settings, "camera_text", text="")
             return
         column = box.column(align=True)
-        for line in _wrapped(settings.camera_text or "Read the camera to see its text.", width_px):
+        for line in wrapped(settings.camera_text or "Read the camera to see its text.", width_px):
             column.label(text=line)
 
     def _draw_length(
         self, layout: bpy.types.UILayout, scene: bpy.types.Scene, session: Session | None, width_px: float
     ) -> None:
         if session is None or session.capabilities is None or not session.connected:
-            problem = session.problem if session is not None else None
-            explain(layout, str(problem) if problem else "Looking for the server...", width_px)
-            layout.operator("threedimo.connect", icon="LINKED")
+            _draw_no_server(layout, session, width_px)
             return
         try:
             sentence = shots.plan_shot(scene, session.capabilities).sentence()
@@ -98,31 +101,23 @@ class THREEDIMO_PT_shot(_Tab, bpy.types.Panel):
             explain(layout, str(error), width_px)
             return
         column = layout.column(align=True)
-        for index, line in enumerate(_wrapped(sentence, width_px)):
+        for index, line in enumerate(wrapped(sentence, width_px)):
             column.label(text=line, icon="TIME" if index == 0 else "BLANK1")
 
 
-def _draw_job(
-    layout: bpy.types.UILayout, record: ThreeDimoJobRecord, session: Session | None, width_px: float
-) -> None:
-    job: Job | None = session.jobs.get(record.job_id) if session is not None else None
-    box = layout.box()
-    row = box.row()
-    row.label(text=record.label, icon="CHECKMARK" if record.placed else "RENDER_RESULT")
-    if job is not None and not job.ended:
-        row.operator(operators.THREEDIMO_OT_cancel.bl_idname, text="", icon="CANCEL").job_id = record.job_id
-        box.progress(factor=job.fraction, text=job.sentence(), type="BAR")
-        return
-    row.operator(operators.THREEDIMO_OT_remove.bl_idname, text="", icon="X").job_id = record.job_id
-    if record.message:
-        explain(box, record.message, width_px)
-    elif not record.placed:
-        box.label(text=record.state)
-    if not record.placed:
-        box.operator(operators.THREEDIMO_OT_reattach.bl_idname, icon="FILE_REFRESH")
+def _draw_no_server(layout: bpy.types.UILayout, session: Session | None, width_px: float) -> None:
+    problem = runtime.local_server.problem or (session.problem if session is not None else None)
+    if runtime.local_server.runs:
+        layout.label(text="The server starts...", icon="TIME")
+    else:
+        explain(layout, str(problem) if problem else "Looking for the server...", width_px)
+    row = layout.row(align=True)
+    row.operator("threedimo.connect", icon="LINKED")
+    if server_python():
+        row.operator("threedimo.start_server", icon="PLAY")
 
 
-class THREEDIMO_PT_details(_Tab, bpy.types.Panel):
+class THREEDIMO_PT_details(Tab, bpy.types.Panel):
     """What most shots leave as it is."""
 
     bl_idname = "THREEDIMO_PT_details"
@@ -143,6 +138,8 @@ class THREEDIMO_PT_details(_Tab, bpy.types.Panel):
         if session is not None and session.capabilities is not None:
             model = session.capabilities.models[0]
             layout.label(text=f"Model: {model.id}, {model.width} x {model.height}")
+        if runtime.local_server.runs:
+            layout.operator("threedimo.stop_server", icon="PAUSE")
 
 
 CLASSES = (THREEDIMO_PT_shot, THREEDIMO_PT_details)

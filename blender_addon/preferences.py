@@ -20,12 +20,20 @@ class ThreeDimoPreferences(bpy.types.AddonPreferences):
     server: StringProperty(
         name="Server",
         description=(
-            "Empty for your own server on this machine; else tcp://host:port as the server printed it, "
-            "or the path of a connection file"
+            "Empty for your own server on this machine; else tcp://host:port, for another machine after "
+            "`threedimo keys trust`, or the path of a connection file"
         ),
     )
     token: StringProperty(
         name="Token", description="Secret of a server that is given by its address", subtype="PASSWORD"
+    )
+    server_python: StringProperty(
+        name="Library's Python",
+        description=(
+            "The python program of the environment where 3DiMo and its server are installed, so that Blender "
+            "can start one. Empty if you start it yourself"
+        ),
+        subtype="FILE_PATH",
     )
     output_folder: StringProperty(
         name="Output folder",
@@ -44,6 +52,7 @@ class ThreeDimoPreferences(bpy.types.AddonPreferences):
         if "://" in self.server:
             layout.prop(self, "token")
         layout.operator("threedimo.connect", icon="LINKED")
+        layout.prop(self, "server_python")
         layout.prop(self, "output_folder")
 
 
@@ -55,18 +64,31 @@ def server_connection() -> ConnectionInfo:
     """Where the server is, as the preferences say.
 
     Raises:
-        AccessRefused: It is on another machine, and Blender is set to work offline.
+        AccessRefused: It is on another machine, and its key is not known or Blender is set to work offline.
         ThreeDimoError: As `find_server`.
     """
     preferences = _preferences()
-    connection = find_server(preferences.server.strip(), preferences.token)
-    if not bpy.app.online_access and not connection.control.startswith(_LOOPBACK):
+    where = preferences.server.strip()
+    if "://" in where:
+        _require_reach(where)
+    connection = find_server(where, preferences.token)
+    _require_reach(connection.control)
+    return connection
+
+
+def _require_reach(endpoint: str) -> None:
+    if not bpy.app.online_access and not endpoint.startswith(_LOOPBACK):
         raise AccessRefused(
             "the server is on another machine, and Blender may not go online",
-            given=connection.control,
+            given=endpoint,
             remedy="allow online access in Preferences > System > Network",
         )
-    return connection
+
+
+def server_python() -> str:
+    """The program that starts a server here; "" if none is named."""
+    given = _preferences().server_python.strip()
+    return bpy.path.abspath(given) if given else ""
 
 
 def job_folder(job_id: str) -> Path:

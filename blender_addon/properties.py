@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a scene remembers: the inputs of its shot, and its jobs, so that they are found again after a restart.
+"""What a scene remembers: the inputs of its shot, and what was made of them.
 
 Blender reads these annotations as they stand: no `from __future__ import annotations` here.
 """
@@ -22,23 +22,40 @@ def _is_camera(_settings: bpy.types.PropertyGroup, candidate: bpy.types.Object) 
     return candidate.type == "CAMERA"
 
 
-class ThreeDimoJobRecord(bpy.types.PropertyGroup):
-    """A job of this scene: enough to ask the server for it again, and to place its frames."""
+class ThreeDimoTake(bpy.types.PropertyGroup):
+    """A job of this scene: enough to ask for it again, to place its frames, and to make another like it."""
 
     job_id: StringProperty()
     label: StringProperty()
+    number: IntProperty(description="Counts the takes of a shot; never given twice")
     # In full, so that it stays right when the file is saved elsewhere while the job runs.
     folder: StringProperty(description="Where its files are")
     state: StringProperty()
-    message: StringProperty(description="Why it failed")
+    message: StringProperty(description="What is wrong with it")
     seq: IntProperty(description="The last event of the server that was seen")
-    frame_start: IntProperty()
-    num_scene_frames: IntProperty(min=1, default=1)
     scene_fps: FloatProperty(min=0.0001, default=24.0)
     num_frames: IntProperty(min=1, default=1)
-    camera: PointerProperty(type=bpy.types.Object)
-    plane: PointerProperty(type=bpy.types.Object)
     placed: BoolProperty(description="The frames were put into the scene once")
+    queued_at: StringProperty(description="When it was queued (UTC)")
+    seed: IntProperty()
+    text: StringProperty()
+    camera_hash: StringProperty(description="Equal for equal camera work")
+    model_id: StringProperty(description="Which model made it; empty until it is done")
+
+
+class ThreeDimoShot(bpy.types.PropertyGroup):
+    """A camera over some scene frames, and everything that was made for it."""
+
+    camera: PointerProperty(type=bpy.types.Object)
+    frame_start: IntProperty()
+    num_scene_frames: IntProperty(min=1, default=1)
+    is_cut: BoolProperty(description="One of several shots: its plane is seen in its own frames only")
+    plane: PointerProperty(type=bpy.types.Object)
+    shown: StringProperty(description="Job id of the take on the plane")
+    chosen: StringProperty(description="Job id of the take that later ones do not displace")
+    last_number: IntProperty()
+    expanded: BoolProperty(name="All Takes", description="List the takes and how they were made")
+    takes: CollectionProperty(type=ThreeDimoTake)
 
 
 class ThreeDimoSettings(bpy.types.PropertyGroup):
@@ -97,10 +114,13 @@ class ThreeDimoSettings(bpy.types.PropertyGroup):
         default=False,
     )
     seed: IntProperty(name="Seed", description="The same seed gives the same frames", default=0, min=0)
-    jobs: CollectionProperty(type=ThreeDimoJobRecord)
+    in_batch: BoolProperty(
+        name="In the batch", description="Queue All Shots takes this scene along", default=True
+    )
+    shots: CollectionProperty(type=ThreeDimoShot)
 
 
-CLASSES = (ThreeDimoJobRecord, ThreeDimoSettings)
+CLASSES = (ThreeDimoTake, ThreeDimoShot, ThreeDimoSettings)
 
 
 def register() -> None:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The heartbeat: one session for this Blender, one timer, and what a tick brings into the scenes.
 
-`tick()` is all there is; Blender's timer calls it, and the blocking form of the operators calls it in a loop.
+`tick()` is all there is; Blender's timer calls it, and the blocking form of the operators calls it in a loop
+(`waiting`).
 A timer rather than a modal operator, because Blender puts off its auto-save while any modal operator runs,
 and shots may run all night.
 """
@@ -10,33 +11,48 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import bpy
 from bpy.app.handlers import persistent
 
-from threedimo.errors import JobFailed, ServerUnreachable, ThreeDimoError
+from threedimo.errors import JobFailed, ThreeDimoError
 
-from . import shots
-from .jobs import Job
-from .preferences import job_folder, server_connection
-from .properties import ThreeDimoJobRecord
+from . import take_planes, take_records
+from .jobs import UNSENT_STATES, Job
+from .local_server import LocalServer
+from .preferences import server_connection
 from .session import Session
+from .take_records import Found, ShotKey
+from .takes import read_order
 
 log = logging.getLogger(__name__)
 
 BUSY_INTERVAL_S = 0.1
 IDLE_INTERVAL_S = 1.0
+CHECK_INTERVAL_S = 1.0
 ENDED_BADLY = ("failed", "cancelled")
-# How long a blocking call waits for a server that does not answer.
-PATIENCE_S = 15.0
+
+
+@dataclass(frozen=True)
+class _Owner:
+    """Where a job's record belongs: session-wide ids outlive undo and renaming."""
+
+    scene_uid: int
+    camera_uid: int
+    name: str
+    is_cut: bool
+
+
+local_server = LocalServer()
 
 _session: Session | None = None
 _file_taken_up = False
-# For each job of this session the scene and the camera by their session-wide ids: these outlive undo and
-# renaming.
-_owners: dict[str, tuple[int, int]] = {}
+_owners: dict[str, _Owner] = {}
 _to_place: list[Job] = []
+_num_checks = 0
+_checked_at = 0.0
 
 
 def current_session() -> Session | None:
@@ -71,114 +87,87 @@ def tick() -> None:
         for job in changed:
             _update_record(job)
         _place_ready()
-        if changed or before != (current.connected, current.problem):
+        changed_planes = _check_next_plane()
+        if changed or changed_planes or before != (current.connected, current.problem):
             redraw_panel()
     except Exception:
         # A timer that raises is taken off by Blender: nothing would ever arrive again.
         log.exception("a tick failed")
 
 
-def wait_for_server() -> None:
-    """Tick until the server answers.
+def own(job: Job, scene: bpy.types.Scene, key: ShotKey) -> None:
+    """Remember whose a job is, and write its record.
 
     Raises:
-        ServerUnreachable: It did not within `PATIENCE_S`, or whatever stands in the way.
+        UnreadableMedia: The job's folder has no sheet.
     """
-    deadline = time.monotonic() + PATIENCE_S
-    current = session()
-    if not current.connected and not current.busy:
-        current.reconnect()  # what stood in the way a while ago may be gone
-    while True:
-        tick()
-        if current.connected:
-            return
-        if current.problem is not None:
-            raise current.problem
-        if time.monotonic() > deadline:
-            raise ServerUnreachable(
-                "the server does not answer", remedy="check that it runs: `threedimo doctor`"
-            )
-        time.sleep(0.01)
-
-
-def wait_for_jobs(jobs: list[Job]) -> None:
-    """Tick until these jobs have ended.
-
-    Raises:
-        ServerUnreachable: The server was away for longer than `PATIENCE_S`.
-    """
-    heard_at = time.monotonic()
-    while not all(job.ended for job in jobs):
-        tick()
-        current = session()
-        if current.connected:
-            heard_at = time.monotonic()
-        elif time.monotonic() - heard_at > PATIENCE_S:
-            raise current.problem or ServerUnreachable("the server does not answer")
-        time.sleep(0.01)
-
-
-def generate(scene: bpy.types.Scene, job_id: str) -> Job:
-    """Fix the scene's shot and hand it to the session.
-
-    Raises:
-        ThreeDimoError: An input is missing or cannot be used, or there is no server.
-    """
-    current = session()
-    if not current.connected or current.capabilities is None:
-        raise current.problem or ServerUnreachable("the server has not answered yet", remedy="press Connect")
-    mapping = shots.plan_shot(scene, current.capabilities)
-    camera, path = shots.read_camera(scene)
-    order = shots.make_order(scene, path)
-    folder = job_folder(job_id)
-    shots.keep_camera(folder, path)
-    job = current.start(job_id, f"{scene.name} {camera.name}", folder, mapping, order)
-    _owners[job_id] = (scene.session_uid, camera.session_uid)
-    shots.add_record(scene, job, camera)
-    return job
+    camera_uid = key.camera.session_uid if key.camera is not None else 0
+    _owners[job.job_id] = _Owner(scene.session_uid, camera_uid, key.name, key.is_cut)
+    take_records.add_take(scene, job, key)
 
 
 def reattach(*, again: bool = False) -> list[Job]:
     """Take up the jobs of all scenes that are not in this session and whose frames were not placed yet.
 
+    One that the server may not have got before Blender was closed is sent now, from its sheet.
+
     Args:
-        again: Also those that ended badly, and those whose plane was undone: what a person asks for by a
-            button.
+        again: Also those that ended badly, and those whose frames are no longer on disk: what a person asks
+            for by a button.
 
     Returns:
         The jobs of this file that go on now, those that were followed before included.
     """
     current = session()
     followed: list[Job] = []
-    for scene in bpy.data.scenes:
-        for record in scene.threedimo.jobs:
-            known = current.jobs.get(record.job_id)
-            if known is not None and not known.ended:
-                followed.append(known)
-                continue
-            if record.placed or ((known is not None or record.state in ENDED_BADLY) and not again):
-                continue
-            job = current.attach(
-                record.job_id,
-                record.label,
-                shots.record_folder(record),
-                shots.record_mapping(record),
-                record.seq,
-            )
-            camera_uid = record.camera.session_uid if record.camera else 0
-            _owners[job.job_id] = (scene.session_uid, camera_uid)
+    for found in list(take_records.all_takes()):
+        take, shot = found.take, found.shot
+        known = current.jobs.get(take.job_id)
+        if known is not None and not known.ended:
+            followed.append(known)
+            continue
+        if take.placed:
+            wanted = again and not take_planes.has_frames(shot, take)
+        else:
+            wanted = again or (known is None and take.state not in ENDED_BADLY)
+        if not wanted:
+            continue
+        job = _take_up(found)
+        if job is not None:
+            camera_uid = shot.camera.session_uid if shot.camera else 0
+            _owners[job.job_id] = _Owner(found.scene.session_uid, camera_uid, shot.name, shot.is_cut)
             followed.append(job)
     return followed
 
 
+def _take_up(found: Found) -> Job | None:
+    """Follow a take's job again, or send it if it was not sent; None if its files do not allow that."""
+    take = found.take
+    folder, mapping = take_records.take_folder(take), take_records.take_mapping(found.shot, take)
+    if take.state not in UNSENT_STATES:
+        return session().attach(take.job_id, take.label, folder, mapping, take.seq)
+    try:
+        _, order = read_order(folder)
+    except ThreeDimoError as error:
+        take.state, take.message = "failed", str(error)
+        return None
+    return session().resume(take.job_id, take.label, folder, mapping, order)
+
+
 def forget(job_id: str) -> None:
-    """Take a job off the list; cancel it first if it runs."""
+    """Take a job off the list; cancel it first if it runs.
+
+    Raises:
+        UnknownJob: No scene has it.
+    """
+    found = take_records.require_take(job_id)
     current = session()
     if job_id in current.jobs:
         current.cancel(job_id)
         current.forget(job_id)
     _owners.pop(job_id, None)
-    shots.remove_record(job_id)
+    take_planes.release_take(found)
+    take_records.remove_take(take_records.require_take(job_id))
 
 
 def redraw_panel() -> None:
@@ -193,10 +182,11 @@ def redraw_panel() -> None:
 
 
 def _update_record(job: Job) -> None:
-    found = shots.find_record(job.job_id) or _restore_record(job)
+    found = take_records.find_take(job.job_id) or _restore_record(job)
     if found is not None:  # else the scene was deleted; the files stay
-        shots.update_record(found[1], job)
-        if job.state == "ready" and not found[1].placed:
+        take_records.update_take(found.take, job)
+        arrives = not found.take.placed or found.shot.shown in ("", job.job_id)
+        if job.state == "ready" and arrives and job not in _to_place:
             _to_place.append(job)
 
 
@@ -204,31 +194,52 @@ def _place_ready() -> None:
     """Place what arrived, unless Blender renders: a scene must not change under a render."""
     while _to_place and not bpy.app.is_job_running("RENDER"):
         job = _to_place.pop(0)
-        found = shots.find_record(job.job_id)
+        found = take_records.find_take(job.job_id)
         if found is not None:
-            _place(*found, job)
+            _place(found, job)
 
 
-def _place(scene: bpy.types.Scene, record: ThreeDimoJobRecord, job: Job) -> None:
+def _place(found: Found, job: Job) -> None:
     try:
-        shots.place_frames(scene, record, job)
+        take_planes.place_take(found)
     except ThreeDimoError as error:
-        record.message = str(error)
+        found.take.message = str(error)
     except Exception as error:
         log.exception("job %s: the frames could not be placed", job.job_id)
-        record.message = str(JobFailed(f"the frames could not be placed: {error!r}", given=job.plane_folder))
+        found.take.message = str(
+            JobFailed(f"the frames could not be placed: {error!r}", given=job.plane_folder)
+        )
     else:
         _remember_for_undo(f"3DiMo {job.label}")
 
 
-def _restore_record(job: Job) -> tuple[bpy.types.Scene, ThreeDimoJobRecord] | None:
-    """Undo may take a record away; the job goes on all the same, and so its record comes back."""
-    scene_uid, camera_uid = _owners.get(job.job_id, (0, 0))
-    scene = next((scene for scene in bpy.data.scenes if scene.session_uid == scene_uid), None)
-    if scene is None:
+def _restore_record(job: Job) -> Found | None:
+    """Undo may take a record away; the take exists all the same, and so its record comes back."""
+    owner = _owners.get(job.job_id)
+    scene = next((scene for scene in bpy.data.scenes if owner and scene.session_uid == owner.scene_uid), None)
+    if owner is None or scene is None:
         return None
-    camera = next((item for item in bpy.data.objects if item.session_uid == camera_uid), None)
-    return scene, shots.add_record(scene, job, camera)
+    camera = next((item for item in bpy.data.objects if item.session_uid == owner.camera_uid), None)
+    try:
+        take_records.add_take(scene, job, ShotKey(owner.name, camera, owner.is_cut))
+    except ThreeDimoError as error:
+        log.warning("job %s: its record cannot be restored: %s", job.job_id, error)
+        return None
+    return take_records.find_take(job.job_id)
+
+
+def _check_next_plane() -> bool:
+    """Once a second look at one plane: whether its files are still there. Returns whether it changed."""
+    global _num_checks, _checked_at
+    now = time.monotonic()
+    if now - _checked_at < CHECK_INTERVAL_S or bpy.app.is_job_running("RENDER"):
+        return False
+    _checked_at = now
+    shots = [(scene, shot) for scene in bpy.data.scenes for shot in scene.threedimo.shots if shot.shown]
+    if not shots:
+        return False
+    _num_checks += 1
+    return take_planes.check_plane(*shots[_num_checks % len(shots)])
 
 
 def _remember_for_undo(message: str) -> None:
@@ -261,7 +272,19 @@ def _on_load(_file: str | Path) -> None:
             _session.forget(job_id)
     _owners.clear()
     _to_place.clear()
+    for scene in bpy.data.scenes:
+        for shot in scene.threedimo.shots:
+            take_planes.check_plane(scene, shot)
     reattach()
+
+
+@persistent
+def _after_undo(*_: object) -> None:
+    """Undo takes back what a person did, never a take: those of this session stay on the list, up to date."""
+    for job in _session.jobs.values() if _session is not None else ():
+        found = take_records.find_take(job.job_id) or _restore_record(job)
+        if found is not None:
+            take_records.update_take(found.take, job)
 
 
 def register() -> None:
@@ -269,6 +292,8 @@ def register() -> None:
     global _file_taken_up
     _file_taken_up = False
     bpy.app.handlers.load_post.append(_on_load)
+    bpy.app.handlers.undo_post.append(_after_undo)
+    bpy.app.handlers.redo_post.append(_after_undo)
     bpy.app.timers.register(_on_timer, first_interval=IDLE_INTERVAL_S, persistent=True)
 
 
@@ -276,5 +301,7 @@ def unregister() -> None:
     """Stop the heartbeat and join the thread."""
     if bpy.app.timers.is_registered(_on_timer):
         bpy.app.timers.unregister(_on_timer)
+    bpy.app.handlers.redo_post.remove(_after_undo)
+    bpy.app.handlers.undo_post.remove(_after_undo)
     bpy.app.handlers.load_post.remove(_on_load)
     end_session()

@@ -63,9 +63,12 @@ def shot_camera(scene: bpy.types.Scene, chosen: bpy.types.Object | None) -> bpy.
 
 
 def sample_camera(
-    scene: bpy.types.Scene, camera: bpy.types.Object, subject: bpy.types.Object | None = None
+    scene: bpy.types.Scene,
+    camera: bpy.types.Object,
+    subject: bpy.types.Object | None = None,
+    scene_frames: range | None = None,
 ) -> CameraPath:
-    """Read a camera over the scene's frame range, one pose per scene frame.
+    """Read a camera over the frames of a shot, one pose per scene frame.
 
     The size of the picture is the render's, in square pixels: a pixel aspect other than 1 changes the height.
 
@@ -75,6 +78,7 @@ def sample_camera(
         subject: The person: the middle of its bounding box (an empty: its origin) and its -y axis at the
             first frame are position and facing. None means a point on the first frame's optical axis, as far
             away as the 3D cursor or else 4 m, facing the camera.
+        scene_frames: The frames of the shot; None means the scene's frame range.
 
     Raises:
         UnsupportedCamera: The camera is orthographic, panoramic or custom.
@@ -87,12 +91,14 @@ def sample_camera(
             allowed="perspective",
             remedy="set the camera's type to Perspective",
         )
+    if scene_frames is None:
+        scene_frames = range(scene.frame_start, scene.frame_end + 1)
     metres = scene.unit_settings.scale_length
     width, height = _square_pixels(scene)
     poses, intrinsics = [], []
     subject_pose: np.ndarray | None = None
     with _only(scene, camera, subject) as (stage, stand_in):
-        for scene_frame in range(scene.frame_start, scene.frame_end + 1):
+        for scene_frame in scene_frames:
             stage.frame_set(scene_frame)
             depsgraph = stage.view_layers[0].depsgraph
             evaluated = camera.evaluated_get(depsgraph)

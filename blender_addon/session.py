@@ -46,6 +46,7 @@ from threedimo.wire.messages import (
 from .jobs import RESULT_FOLDER, Job, JobState
 from .orders import Order, Submission, build_request
 from .sequence import spread_frames
+from .takes import read_model_id, seal
 from .timeline import FrameMapping
 
 if TYPE_CHECKING:
@@ -83,6 +84,8 @@ class Session:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="threedimo-files")
         self._works: list[_Work] = []
         self._changed: set[str] = set()
+        # What is not at the server yet, to send it again over a new connection.
+        self._orders: dict[str, Order] = {}
 
     @property
     def connected(self) -> bool:
@@ -99,6 +102,11 @@ class Session:
         """Whether a job goes on, so that `pump` should be called often."""
         return any(not job.ended for job in self.jobs.values())
 
+    @property
+    def working(self) -> bool:
+        """Whether files are read or laid out now, which needs no server."""
+        return bool(self._works)
+
     def reconnect(self) -> None:
         """Begin anew with the connection: look for the server again, and follow the jobs that go on there."""
         self._client.close()
@@ -106,14 +114,12 @@ class Session:
         self.problem = None
         for job in self.jobs.values():
             if job.state == "sending":
-                self._end(
-                    job, "failed", ServerUnreachable("the connection ended", remedy="generate the shot again")
-                )
+                self._prepare(job)
             elif not job.ended and job.state != "preparing":
                 self._client.subscribe(job.job_id, job.seq)
 
     def start(self, job_id: str, label: str, folder: Path, mapping: FrameMapping, order: Order) -> Job:
-        """Take on a shot. Its files are read, sent and submitted by the following pumps.
+        """Take on a shot, whose sheet is in the folder. The following pumps read, send and submit it.
 
         Raises:
             ServerUnreachable: There is no connection.
@@ -122,9 +128,17 @@ class Session:
             raise self.problem or ServerUnreachable(
                 "the server has not answered yet", remedy="wait a moment, or press Connect"
             )
+        return self.resume(job_id, label, folder, mapping, order)
+
+    def resume(self, job_id: str, label: str, folder: Path, mapping: FrameMapping, order: Order) -> Job:
+        """Send a shot that an earlier session may not have sent in full, now or once there is a connection.
+
+        Harmless if it had: the server takes the same id for the same job.
+        """
         job = Job(job_id, label, folder, mapping, state="preparing")
         self._track(job)
-        self._work(job, lambda: build_request(order, mapping), self._submit)
+        self._orders[job_id] = order
+        self._prepare(job)
         return job
 
     def attach(self, job_id: str, label: str, folder: Path, mapping: FrameMapping, seq: int) -> Job:
@@ -148,6 +162,7 @@ class Session:
     def forget(self, job_id: str) -> None:
         """Stop following a job. What the server does with it is not changed."""
         self.jobs.pop(job_id, None)
+        self._orders.pop(job_id, None)
 
     def pump(self) -> list[Job]:
         """Do what can be done without waiting, and return the jobs that changed."""
@@ -156,7 +171,8 @@ class Session:
             self._finish(work)
         for event in self._client.pump():
             self._take(event)
-        changed = [self.jobs[job_id] for job_id in self._changed if job_id in self.jobs]
+        # In the order in which they were queued: of two that arrive at once the later take is seen.
+        changed = [job for job_id, job in self.jobs.items() if job_id in self._changed]
         self._changed.clear()
         return changed
 
@@ -188,6 +204,17 @@ class Session:
                 JobFailed(f"unexpected: {error!r}", remedy="see Blender's console and report it"),
             )
 
+    def _prepare(self, job: Job) -> None:
+        order = self._orders[job.job_id]
+        job.state, job.moved, job.total = "preparing", 0, 0
+
+        def build() -> Submission:
+            submission = build_request(order, job.mapping)
+            seal(job.folder, submission.request)
+            return submission
+
+        self._work(job, build, self._submit)
+
     def _submit(self, job: Job, built: object) -> None:
         assert isinstance(built, Submission)
         self._client.submit(job.job_id, built.request, built.files, built.camera, job.label)
@@ -197,14 +224,21 @@ class Session:
     def _lay_out(self, job: Job) -> None:
         job.state, job.moved, job.total = "fetching", 0, 0
         shown = job.mapping.result_frames()
-        self._work(job, lambda: spread_frames(job.frames_folder, job.plane_folder, shown), self._ready)
 
-    def _ready(self, job: Job, _: object) -> None:
+        def spread() -> str:
+            spread_frames(job.frames_folder, job.plane_folder, shown)
+            return read_model_id(job.folder)
+
+        self._work(job, spread, self._ready)
+
+    def _ready(self, job: Job, model_id: object) -> None:
+        job.model_id = str(model_id)
         self._end(job, "ready")
 
     def _end(self, job: Job, state: JobState, error: ThreeDimoError | None = None) -> None:
         job.state = state
         job.error = error
+        self._orders.pop(job.job_id, None)
         self._changed.add(job.job_id)
 
     def _take(self, event: ClientEvent) -> None:
@@ -231,6 +265,7 @@ class Session:
                 job.state, job.moved, job.total = "sending", event.sent, event.total
             case Accepted():
                 job.state, job.seq = "queued", max(job.seq, event.seq)
+                self._orders.pop(job.job_id, None)
             case Event():
                 self._reach(job, event)
             case Progress():

@@ -167,9 +167,15 @@ class PortInUse(ServerError):
 
 
 class AccessRefused(ServerError):
-    """The server does not know this client's token or key."""
+    """Server and client do not know each other's token or key."""
 
     code = "server.access_refused"
+
+
+class InvalidKey(ServerError):
+    """A key is missing, damaged, of another kind, open to others, or would be overwritten."""
+
+    code = "server.key"
 
 
 class ServerBusy(ServerError):
@@ -304,7 +310,7 @@ class InvalidShard(DataError):
 
 
 class InvalidScene(DataError):
-    """A Blender file lacks what rendering training data needs."""
+    """A Blender file lacks what is needed of it."""
 
     code = "data.scene"
 

@@ -11,6 +11,8 @@ from threedimo.errors import InvalidRequest, UnsupportedFrameCount, UnsupportedS
 from threedimo.wire.messages import ModelInfo
 
 MAX_STEPS = 200
+MAX_FPS = 240.0
+"""Of the result. Shots of one held frame reach high rates; footage and cameras may be faster still."""
 MAX_GUIDANCE = 50.0
 
 
@@ -77,7 +79,7 @@ class Shot:
         )
         check_frame_count(shot.num_frames, info)
         check_size(shot.width, shot.height, info)
-        _check_range("fps", shot.fps, 1e-3, 1000)
+        _check_range("fps", shot.fps, 1e-3, MAX_FPS)
         _check_range("num_inference_steps", shot.num_inference_steps, 1, MAX_STEPS)
         _check_range("text_guidance_scale", shot.text_guidance_scale, 0, MAX_GUIDANCE)
         _check_range("motion_guidance_scale", shot.motion_guidance_scale, 0, MAX_GUIDANCE)

@@ -42,7 +42,7 @@ from threedimo.wire.messages import (
 )
 from threedimo_server.assets import AssetStore
 from threedimo_server.dispatch import Dispatcher, require_assets
-from threedimo_server.doors import Door
+from threedimo_server.doors import Door, Letter
 from threedimo_server.downloads import Downloads
 from threedimo_server.followers import Followers
 from threedimo_server.jobs import JobQueue
@@ -63,7 +63,7 @@ class Answers:
 
     Args:
         limits: What clients may send.
-        token: What `hello` must carry.
+        token: What `hello` must carry; empty where the doors know clients by their keys.
         model: What the server makes.
         queue, assets, dispatcher, followers, downloads, pool: The rooms that do the work.
         control: The door where small messages belong; all others belong to the data door.
@@ -99,30 +99,31 @@ class Answers:
         """From now on a submit is answered with `server.busy`."""
         self._stopping = True
 
-    def answer(self, door: Door, sender: bytes, parts: list[Buffer]) -> None:
+    def answer(self, door: Door, letter: Letter) -> None:
         """Answer one message, whatever it is made of."""
         message_id = 0
         try:
             try:
-                message, body = decode_client(parts, self._limits)
+                message, body = decode_client(letter.parts, self._limits)
             except ThreeDimoError:
-                message_id = refused_id(parts, self._limits)
+                message_id = refused_id(letter.parts, self._limits)
                 raise
             message_id = message.id
-            for answer in self._answers(door, sender, message, body):
-                door.reply(sender, answer)
+            for answer in self._answers(door, letter, message, body):
+                door.reply(letter.sender, answer)
         except ThreeDimoError as error:
-            door.reply(sender, _refusal(error, message_id))
+            door.reply(letter.sender, _refusal(error, message_id))
         except Exception:
             logger.exception("%s: a message could not be answered", door.name)
             error = ThreeDimoError("the server met an unexpected error", remedy="read the server's log")
-            door.reply(sender, _refusal(error, message_id))
+            door.reply(letter.sender, _refusal(error, message_id))
 
     def _answers(
-        self, door: Door, sender: bytes, message: ClientMessage, body: Buffer | None
+        self, door: Door, letter: Letter, message: ClientMessage, body: Buffer | None
     ) -> Iterator[Message]:
+        sender = letter.sender
         if isinstance(message, Hello):
-            yield self._welcome(door, sender, message)
+            yield self._welcome(door, letter, message)
             return
         if not door.knows(sender):
             raise AccessRefused(
@@ -166,16 +167,14 @@ class Answers:
             case _:
                 raise _wrong_socket(message)
 
-    def _welcome(self, door: Door, sender: bytes, hello: Hello) -> Welcome:
+    def _welcome(self, door: Door, letter: Letter, hello: Hello) -> Welcome:
         if PROTOCOL_VERSION not in hello.versions:
             raise version_mismatch(max(hello.versions), peer="client")
-        if not hmac.compare_digest(hello.token.encode(), self._token.encode()):
+        if self._token and not hmac.compare_digest(hello.token.encode(), self._token.encode()):
             raise AccessRefused(
                 "the token is not this server's", remedy="connect with the server's connection file"
             )
-        if not door.knows(sender):
-            logger.info("%s: %s says hello", door.name, hello.client)
-        door.admit(sender, hello.client)
+        door.admit(letter, hello.client)
         capabilities = Capabilities(
             server_version=VERSION,
             models=[self._model],

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NoReturn
 
 USAGE_EXIT_CODE = 2
+LAST_PORT = 65_535
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -101,3 +102,10 @@ def whole(text: str, lowest: int = 0) -> int:
 def positive_whole(text: str) -> int:
     """A whole number from 1 on."""
     return whole(text, lowest=1)
+
+
+def port(text: str) -> int:
+    """A TCP port."""
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= LAST_PORT):
+        raise argparse.ArgumentTypeError(f"{text} is not a port from 1 to {LAST_PORT}")
+    return int(text)

@@ -22,8 +22,9 @@ from threedimo_server.arguments import (
     add_shot_options,
     job_id,
     positive_number,
-    positive_whole,
 )
+from threedimo_server.key_commands import add_keys
+from threedimo_server.serve import add_serve
 
 INTERRUPTED_EXIT_CODE = 130
 
@@ -113,7 +114,8 @@ def build_parser() -> argparse.ArgumentParser:
     _add_generate(commands)
     _add_novel_views(commands)
     _add_stabilize(commands)
-    _add_serve(commands)
+    add_serve(commands)
+    add_keys(commands).set_defaults(run=_keys)
     _add_jobs(commands)
     _add_cancel(commands)
     _add_doctor(commands)
@@ -213,31 +215,6 @@ def _add_stabilize(commands: argparse._SubParsersAction[CommandParser]) -> None:
     add_shot_options(command, frames="frames to make: 4k+1 (default: the whole clip)")
     add_output_options(command, default="out/VIDEO-steady")
     command.set_defaults(run=_stabilize)
-
-
-def _add_serve(commands: argparse._SubParsersAction[CommandParser]) -> None:
-    command = commands.add_parser(
-        "serve",
-        help="run the server until Ctrl-C",
-        description="Runs the server on this machine until Ctrl-C or SIGTERM. Jobs and results outlive it.",
-    )
-    command.add_argument(
-        "--model",
-        default="embedded",
-        metavar="MODEL",
-        help='"embedded" (default), a folder, or a Hugging Face hub id',
-    )
-    command.add_argument(
-        "--device",
-        action="append",
-        metavar="DEVICE",
-        help='"auto" (default), "cpu", "cuda:0" ...; give it again for more workers',
-    )
-    command.add_argument("--port", type=positive_whole, metavar="N", help="control port (default: any free)")
-    command.add_argument(
-        "--data-port", type=positive_whole, metavar="N", help="data port (default: the one after --port)"
-    )
-    command.set_defaults(run=_serve)
 
 
 def _add_jobs(commands: argparse._SubParsersAction[CommandParser]) -> None:
@@ -346,20 +323,10 @@ def _stabilize(options: argparse.Namespace) -> int:
     return 0
 
 
-def _serve(options: argparse.Namespace) -> int:
-    from threedimo.wire.connection import home_folder
-    from threedimo_server.config import ServerConfig
-    from threedimo_server.front import run_server
-
-    port, data_port = options.port, options.data_port
-    config = ServerConfig(
-        home=home_folder(),
-        model=options.model,
-        devices=tuple(options.device or ("auto",)),
-        control_port=port,
-        data_port=port + 1 if data_port is None and port is not None else data_port,
-    )
-    return run_server(config)
+def _keys(options: argparse.Namespace) -> int:
+    for line in options.act(options):
+        print(line)
+    return 0
 
 
 def _jobs(options: argparse.Namespace) -> int:

@@ -7,9 +7,10 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from threedimo.errors import AccessRefused, ServerError
+from threedimo.errors import ServerError
 from threedimo.wire.messages import Limits
 
+MAX_RETRY_S = 900.0
 WORKER_COMMAND = (sys.executable, "-m", "threedimo_server.worker")
 
 
@@ -21,20 +22,22 @@ class ServerConfig:
         home: Folder of the queue, assets, results, logs and the connection file. Made if missing.
         model: "embedded", a folder, or a hub id; see `threedimo.model_info`.
         devices: One worker process is started for each, for example ("cuda:0", "cuda:1"); "auto" picks one.
-        host: Address to listen on. Only loopback addresses are allowed.
+        host: IPv4 address to listen on, 0.0.0.0 for all of this machine's. Any but loopback needs keys; see
+            `threedimo_server.gate`.
         control_port: TCP port of the control socket, or None for any free one.
         data_port: TCP port of the data socket, or None for any free one.
         limits: What clients may send; announced to them.
         keep_days: Finished jobs, their results and unused assets older than this are deleted; None keeps all.
         reserve_bytes: Uploads and jobs are refused when they would leave less free disk than this.
         worker_silence_s: A worker without a heartbeat for this long is killed and its job queued again.
+        retry_failed_s: A worker that could not load the model tries again after this long, the next time
+            after twice as long, and so on up to `MAX_RETRY_S`.
         cancel_grace_s: A worker that works on for this long after a cancel is killed.
         client_silence_s: A connection that says nothing for this long must say hello again.
         worker_command: Program of a worker. It is given `--link`, `--name`, `--model` and `--device`.
 
     Raises:
-        AccessRefused: `host` is not a loopback address.
-        ServerError: A port, device or number is out of range.
+        ServerError: An address, port, device or number is not possible.
     """
 
     home: Path
@@ -47,12 +50,13 @@ class ServerConfig:
     keep_days: float | None = None
     reserve_bytes: int = 1024**3
     worker_silence_s: float = 30.0
+    retry_failed_s: float = 60.0
     cancel_grace_s: float = 30.0
     client_silence_s: float = 600.0
     worker_command: tuple[str, ...] = WORKER_COMMAND
 
     def __post_init__(self) -> None:
-        self._require_loopback()
+        self._require_address()
         self._require_ports()
         if not self.devices or len(set(self.devices)) != len(self.devices):
             raise ServerError(
@@ -64,25 +68,26 @@ class ServerConfig:
             raise ServerError(
                 "results must be kept for some time", given=self.keep_days, allowed="more than 0 days"
             )
-        for name in ("worker_silence_s", "cancel_grace_s", "client_silence_s"):
+        for name in ("worker_silence_s", "retry_failed_s", "cancel_grace_s", "client_silence_s"):
             if not getattr(self, name) > 0:
                 raise ServerError(
                     f"{name} must be positive", given=getattr(self, name), allowed="seconds above 0"
                 )
 
-    def _require_loopback(self) -> None:
+    @property
+    def on_loopback(self) -> bool:
+        """Whether only programs of this machine can connect."""
+        return ipaddress.IPv4Address(self.host).is_loopback
+
+    def _require_address(self) -> None:
         try:
-            is_loopback = ipaddress.IPv4Address(self.host).is_loopback
-        except ValueError:
-            is_loopback = False
-        if not is_loopback:
-            # Other machines need keys and an allow-list; a token in a local file is no protection there.
-            raise AccessRefused(
-                "the server listens on this machine only",
+            ipaddress.IPv4Address(self.host)
+        except ValueError as error:
+            raise ServerError(
+                "this is no address to listen on",
                 given=self.host,
-                allowed="127.0.0.1",
-                remedy="reach it from elsewhere through an SSH tunnel",
-            )
+                allowed="an IPv4 address of this machine, for example 127.0.0.1, or 0.0.0.0 for all of them",
+            ) from error
 
     def _require_ports(self) -> None:
         ports = [port for port in (self.control_port, self.data_port) if port is not None]

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
+from collections.abc import Callable
+from functools import partial
 
 from threedimo.errors import AssetMissing, ThreeDimoError, from_code
 from threedimo.wire.assets import assets_of
@@ -21,13 +24,17 @@ from threedimo_server.worker_link import (
     WorkPreview,
     WorkProgress,
 )
-from threedimo_server.workers import Worker, WorkerPool
+from threedimo_server.workers import Loss, Worker, WorkerPool
 
 logger = logging.getLogger(__name__)
 
 
 class Dispatcher:
-    """Gives waiting jobs to idle workers, and publishes, fails or queues again what comes back."""
+    """Gives waiting jobs to idle workers, and publishes, fails or queues again what comes back.
+
+    What became of a job is recorded in order. If the queue cannot be written, because the disk is full, it is
+    kept in memory and `advance` tries again: no job is forgotten, and the worker goes on with nothing new.
+    """
 
     def __init__(
         self,
@@ -46,6 +53,7 @@ class Dispatcher:
         self._model = model
         self._failure_told = False
         self._stopping = False
+        self._to_record: deque[Callable[[], None]] = deque()
 
     def receive(self) -> None:
         """Deal with everything that workers have reported."""
@@ -53,13 +61,14 @@ class Dispatcher:
             self._take(worker, message, body)
 
     def advance(self) -> None:
-        """Watch the workers and start what can start."""
+        """Record what is still to be recorded, watch the workers, and start what can start.
+
+        Raises:
+            NoSpace: The queue cannot be written; call again later.
+        """
         for loss in self._pool.watch():
-            self._results.discard_attempt(loss.job_id, loss.epoch)
-            if self._stopping:
-                self._announce(self._queue.release(loss.job_id, loss.epoch))
-            else:
-                self._announce(self._queue.lose(loss.job_id, loss.epoch, loss.reason))
+            self._to_record.append(partial(self._give_up, loss))
+        self._record()
         if self._stopping:
             return
         self._face_failure()
@@ -68,6 +77,7 @@ class Dispatcher:
             if claim is not None:
                 self._announce(claim.event)
                 self._start(worker, claim)
+        self._record()
 
     def cancel(self, job_id: str) -> Event | None:
         """Stop a job: as `JobQueue.cancel`, and its worker is told."""
@@ -83,14 +93,20 @@ class Dispatcher:
         self._stopping = True
         self._pool.stop()
 
+    def _record(self) -> None:
+        while self._to_record:
+            self._to_record[0]()
+            self._to_record.popleft()
+
     def _face_failure(self) -> None:
-        """If no worker could load the model, jobs end with the reason; a later job tries once more."""
+        """If no worker could load the model, jobs end with the reason; a later job tries at once again."""
         if not self._pool.all_failed:
             self._failure_told = False
             return
         error = self._pool.workers[0].error
         if not self._failure_told and error is not None:
             self._failure_told = True
+            logger.error("nothing can be made: no device can load the model, and jobs fail until one can")
             for event in self._queue.fail_waiting(error):
                 self._announce(event)
         elif self._queue.num_waiting():
@@ -109,7 +125,7 @@ class Dispatcher:
                 folder=str(self._results.new_attempt(claim.job_id, claim.epoch)),
             )
         except ThreeDimoError as error:
-            self._announce(self._queue.fail(claim.job_id, claim.epoch, error))
+            self._to_record.append(partial(self._fail, claim.job_id, claim.epoch, error))
             return
         self._pool.assign(worker, work, claim.camera or b"")
 
@@ -131,27 +147,44 @@ class Dispatcher:
                 self._followers.tell(preview, body)
             case WorkFinished() if worker.works_on(message.job_id, message.epoch):
                 worker.rest()
-                self._publish(message)
+                self._to_record.append(partial(self._begin_publication, message))
             case WorkFailed() if worker.works_on(message.job_id, message.epoch):
                 worker.rest()
                 error = from_code(message.code, message.message)
-                self._results.discard_attempt(message.job_id, message.epoch)
-                self._announce(self._queue.fail(message.job_id, message.epoch, error))
+                self._to_record.append(partial(self._fail, message.job_id, message.epoch, error))
             case _:
                 logger.warning("ignored %s of worker %s", type(message).__name__, worker.device)
 
-    def _publish(self, done: WorkFinished) -> None:
+    def _give_up(self, loss: Loss) -> None:
+        self._results.discard_attempt(loss.job_id, loss.epoch)
+        if self._stopping:
+            self._announce(self._queue.release(loss.job_id, loss.epoch))
+        else:
+            self._announce(self._queue.lose(loss.job_id, loss.epoch, loss.reason))
+
+    def _fail(self, job_id: str, epoch: int, error: ThreeDimoError) -> None:
+        self._results.discard_attempt(job_id, epoch)
+        self._announce(self._queue.fail(job_id, epoch, error))
+
+    def _begin_publication(self, done: WorkFinished) -> None:
         event = self._queue.begin_publication(done.job_id, done.epoch)
         self._announce(event)
         if event is None or event.state != "publishing":
             self._results.discard_attempt(done.job_id, done.epoch)
             return
+        # A step of its own: what is recorded already must not be tried again with it.
+        self._to_record.append(partial(self._publish, done))
+
+    def _publish(self, done: WorkFinished) -> None:
         try:
             self._results.publish_attempt(done.job_id, done.epoch)
         except ThreeDimoError as error:
             logger.exception("cannot be published", extra=for_job(done.job_id))
-            self._announce(self._queue.fail(done.job_id, done.epoch, error))
+            self._to_record.append(partial(self._fail, done.job_id, done.epoch, error))
             return
+        self._to_record.append(partial(self._record_result, done))
+
+    def _record_result(self, done: WorkFinished) -> None:
         self._announce(self._queue.publish(done.job_id, done.epoch, done.files, done.info))
 
     def _announce(self, event: Event | None) -> None:

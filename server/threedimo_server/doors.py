@@ -14,19 +14,36 @@ from dataclasses import dataclass
 
 import zmq
 
-from threedimo.errors import PortInUse, ServerError
+from threedimo.errors import AccessRefused, PortInUse, ServerError
 from threedimo.wire.codec import Buffer, encode
 from threedimo.wire.messages import Limits, Message
+from threedimo_server.gate import Gate
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass
 class Peer:
-    """A client at one door: its name, for people, and when it was last heard (monotonic seconds)."""
+    """A client at one door.
+
+    Attributes:
+        name: What it calls itself, for people.
+        user: Its key, as a word; empty at a door without a gate.
+        heard_at_s: When it was last heard, in monotonic seconds.
+    """
 
     name: str
+    user: str
     heard_at_s: float
+
+
+@dataclass(frozen=True)
+class Letter:
+    """A message that came in: from which connection (a routing id), whose key that has, and the parts."""
+
+    sender: bytes
+    user: str
+    parts: list[Buffer]
 
 
 class Door:
@@ -35,10 +52,11 @@ class Door:
     Args:
         context: Of ZeroMQ.
         name: "control" or "data".
-        host: Loopback address to listen on.
+        host: Address to listen on; without a gate, of this machine alone.
         port: TCP port, or None for any free one.
         limits: Larger messages are dropped by ZeroMQ before they are read.
         queue_length: Messages that may wait for one client.
+        gate: Who may come in from other machines; None lets everybody of this machine knock.
 
     Raises:
         PortInUse: Another program listens there.
@@ -54,8 +72,10 @@ class Door:
         *,
         limits: Limits,
         queue_length: int,
+        gate: Gate | None = None,
     ):
         self.name = name
+        self._gate = gate
         self._limits = limits
         self._peers: dict[bytes, Peer] = {}
         self.socket = context.socket(zmq.ROUTER)
@@ -63,6 +83,8 @@ class Door:
         self.socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
         self.socket.setsockopt(zmq.SNDHWM, queue_length)
         self.socket.setsockopt(zmq.MAXMSGSIZE, limits.max_body_bytes)
+        if gate is not None:
+            gate.guard(self.socket)
         try:
             self.socket.bind(f"tcp://{host}:{port or '*'}")
         except zmq.ZMQError as error:
@@ -77,8 +99,8 @@ class Door:
             raise ServerError(f"cannot listen: {error}", given=where, remedy="choose another port") from error
         self.endpoint = self.socket.getsockopt_string(zmq.LAST_ENDPOINT)
 
-    def receive(self, most: int) -> Iterator[tuple[bytes, list[Buffer]]]:
-        """What has arrived: who sent it (a routing id), and the parts. At most `most` messages."""
+    def receive(self, most: int) -> Iterator[Letter]:
+        """What has arrived. At most `most` messages."""
         for _ in range(most):
             try:
                 frames = self.socket.recv_multipart(zmq.NOBLOCK, copy=False)
@@ -87,11 +109,24 @@ class Door:
             sender = frames[0].bytes
             if sender in self._peers:
                 self._peers[sender].heard_at_s = time.monotonic()
-            yield sender, [frame.buffer for frame in frames[1:]]
+            user = "" if self._gate is None else self._gate.user_of(frames[0])
+            yield Letter(sender, user, [frame.buffer for frame in frames[1:]])
 
-    def admit(self, sender: bytes, name: str) -> None:
-        """The sender has said hello and may go on."""
-        self._peers[sender] = Peer(name, time.monotonic())
+    def admit(self, letter: Letter, name: str) -> None:
+        """The sender has said hello and may go on.
+
+        Raises:
+            AccessRefused: Its key was taken off the list since it connected.
+        """
+        called = name
+        if self._gate is not None:
+            user = self._gate.name_of(letter.user)
+            if user is None:
+                raise AccessRefused("the server does not let this computer's key in any more")
+            called = f"{name} of {user}"
+        if not self.knows(letter.sender):
+            logger.info("%s: %s says hello", self.name, called)
+        self._peers[letter.sender] = Peer(name, letter.user, time.monotonic())
 
     def knows(self, sender: bytes) -> bool:
         """Whether the sender has said hello and was not forgotten since."""
@@ -107,6 +142,13 @@ class Door:
         for sender, peer in list(self._peers.items()):
             if now - peer.heard_at_s > silence_s:
                 logger.info("%s: forgot %s after %.0f s of silence", self.name, peer.name, silence_s)
+                self.forget(sender)
+
+    def forget_refused(self) -> None:
+        """Forget everybody whose key was taken off the list."""
+        for sender, peer in list(self._peers.items()):
+            if self._gate is not None and self._gate.is_removed(peer.user):
+                logger.warning("%s: %s may not come in any more", self.name, peer.name)
                 self.forget(sender)
 
     def offer(self, receiver: bytes, message: Message, body: Buffer | None = None) -> bool:

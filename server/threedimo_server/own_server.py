@@ -45,7 +45,8 @@ def own_server(home: Path, model: str) -> Iterator[OwnServer]:
     """Start `threedimo serve` with this home folder, wait until it is ready, and stop it afterwards.
 
     The server has a session of its own, so that Ctrl-C in the terminal reaches the command alone, which can
-    then still cancel its job.
+    then still cancel its job. It also stops when this process dies in whatever way, because its standard
+    input ends then; a job that it was making waits for the next server.
 
     Args:
         home: The server's `THREEDIMO_HOME`.
@@ -57,9 +58,9 @@ def own_server(home: Path, model: str) -> Iterator[OwnServer]:
     """
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "threedimo_server.cli", "serve", "--model", model],
+            [sys.executable, "-m", "threedimo_server.cli", "serve", "--model", model, "--end-with-input"],
             env=os.environ | {HOME_VARIABLE: str(home)},
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,
             start_new_session=True,
@@ -115,3 +116,5 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+    assert process.stdin is not None  # a pipe, never written to
+    process.stdin.close()

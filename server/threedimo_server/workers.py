@@ -21,7 +21,7 @@ import msgspec
 import zmq
 
 from threedimo.errors import ModelError, ThreeDimoError, from_code
-from threedimo_server.config import ServerConfig
+from threedimo_server.config import MAX_RETRY_S, ServerConfig
 from threedimo_server.logs import for_job
 from threedimo_server.worker_link import (
     LOAD_FAILED_EXIT,
@@ -68,17 +68,19 @@ class Worker:
         self.process: subprocess.Popen[bytes] | None = None
         self.work: Work | None = None
         self.error: ThreeDimoError | None = None
+        """Why the model could not be loaded, until it is."""
         self.heard_at_s = 0.0
         self.cancelled_at_s: float | None = None
         self.restart_at_s = 0.0
         self.died_at_s: float | None = None
         self.num_starts = 0
         self.num_load_crashes = 0
+        self.num_failures = 0
         self.kill_reason = ""
 
     def describe(self) -> str:
         """The device and, unless it is ready, why not."""
-        if self.state == "failed":
+        if self.error is not None:
             return f"{self.device}{FAILED_MARK}{self.error})"[:_LABEL_LENGTH]
         return self.device if self.state in ("idle", "busy") else f"{self.device} (loading the model)"
 
@@ -117,7 +119,7 @@ class WorkerPool:
 
     @property
     def all_failed(self) -> bool:
-        """Whether no worker could load the model."""
+        """Whether no worker can make anything: none could load the model."""
         return all(worker.state == "failed" for worker in self.workers)
 
     @property
@@ -166,7 +168,9 @@ class WorkerPool:
                 case Heartbeat():
                     pass
                 case WorkerReady():
-                    worker.state, worker.device, worker.num_load_crashes = "idle", message.device, 0
+                    worker.state, worker.device = "idle", message.device
+                    worker.error = None
+                    worker.num_load_crashes = worker.num_failures = 0
                     logger.info("worker %s is ready with %s", worker.device, message.model.id)
                 case LoadFailed():
                     self._fail(worker, from_code(message.code, message.message))
@@ -179,7 +183,11 @@ class WorkerPool:
         losses: list[Loss] = []
         for worker in self.workers:
             if worker.process is None:
-                if worker.state == "waiting" and now >= worker.restart_at_s and not self._stopping:
+                if (
+                    worker.state in ("waiting", "failed")
+                    and now >= worker.restart_at_s
+                    and not self._stopping
+                ):
                     self._start(worker)
                 continue
             if worker.process.poll() is None:
@@ -191,10 +199,10 @@ class WorkerPool:
         return losses
 
     def retry_failed(self) -> None:
-        """Try once more to load the model: somebody asks for it again."""
+        """Try at once to load the model again: somebody asks for it."""
         for worker in self.workers:
             if worker.state == "failed":
-                worker.state, worker.restart_at_s, worker.num_load_crashes = "waiting", 0.0, 0
+                worker.state, worker.restart_at_s = "waiting", 0.0
 
     def stop(self) -> None:
         """Ask every process to end; `watch` until `all_gone`."""
@@ -218,7 +226,7 @@ class WorkerPool:
     def _start(self, worker: Worker) -> None:
         worker.num_starts += 1
         worker.name = f"{worker.index}.{worker.num_starts}".encode()
-        worker.state, worker.error, worker.kill_reason = "loading", None, ""
+        worker.state, worker.kill_reason = "loading", ""
         worker.heard_at_s, worker.died_at_s = time.monotonic(), None
         device = self._config.devices[worker.index]
         command = [
@@ -285,8 +293,13 @@ class WorkerPool:
         worker.restart_at_s = now + min(MAX_BACKOFF_S, backoff_s)
 
     def _fail(self, worker: Worker, error: ThreeDimoError) -> None:
-        logger.error("worker %s cannot load the model: %s", worker.device, error)
+        pause_s = min(MAX_RETRY_S, self._config.retry_failed_s * 2**worker.num_failures)
+        logger.error(
+            "worker %s cannot load the model (next try in %.0f s): %s", worker.device, pause_s, error
+        )
         worker.state, worker.error = "failed", error
+        worker.num_failures, worker.num_load_crashes = worker.num_failures + 1, 0
+        worker.restart_at_s = time.monotonic() + pause_s
 
 
 def _close_input(process: subprocess.Popen[bytes]) -> None:

@@ -130,6 +130,60 @@ def write_picture() -> Callable[[Path, tuple[int, int, int], int, int], None]:
 
 
 @pytest.fixture
+def no_server(addon, tmp_path, monkeypatch) -> Iterator[None]:
+    """A home without a server, and a session that knows nothing of earlier tests."""
+    monkeypatch.setenv("THREEDIMO_HOME", str(tmp_path / "home"))
+    addon("runtime").end_session()
+    yield
+    addon("runtime").end_session()
+
+
+@pytest.fixture
+def leave_take(scene, addon, tmp_path, write_picture, no_server) -> Callable[..., Any]:
+    """Leave a take as an earlier session did: its files on disk, its record in the scene, and no more."""
+    num_left = 0
+
+    def leave(
+        camera: Any,
+        *,
+        paint: Callable[[int], tuple[int, int, int]] = lambda frame: (10 * frame, 0, 0),
+        scene_frames: range = range(1, 49),
+        num_frames: int = 17,
+        state: str = "running",
+        seed: int = 0,
+        is_cut: bool = False,
+    ) -> Any:
+        nonlocal num_left
+        num_left += 1
+        job_id = f"0f0e0d0c-1111-4222-8333-{num_left:012d}"
+        folder = tmp_path / "threedimo" / job_id
+        for name in ("woman.png", "walk.mp4"):
+            (tmp_path / name).write_bytes(b"content")
+        shot = addon("shots").Shot(scene, camera, "Shot", scene_frames, is_cut)
+        mapping = addon("timeline").FrameMapping(scene_frames.start, len(scene_frames), 24.0, num_frames)
+        order = addon("orders").Order(
+            reference_image=tmp_path / "woman.png",
+            driving_files=(tmp_path / "walk.mp4",),
+            driving_fps=None,
+            driving_start_s=0.0,
+            text="Front view.",
+            camera_path=addon("shots").read_camera(shot),
+            seed=seed,
+        )
+        addon("takes").write_take(folder, job_id, order, mapping, {})
+        if state not in ("preparing", "sending"):
+            for frame in range(num_frames):
+                write_picture(folder / "result" / "frames" / f"{frame:05d}.png", paint(frame), 16, 16)
+            (folder / "result" / "result.json").write_text('{"model_id": "tiny", "seed": 0}')
+        job = addon("jobs").Job(job_id, "Scene Shot", folder, mapping, state)
+        records = addon("take_records")
+        records.add_take(scene, job, records.ShotKey("Shot", camera, is_cut))
+        return job
+
+    return leave
+
+
+@pytest.fixture
 def render(blender: Any, scene: Any, tmp_path: Path) -> Callable[..., Any]:
     """Render a scene frame and give its pixels, `(height, width, 3)` from 0 to 255, top row first."""
     import numpy as np

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import subprocess
 import sys
 import threading
@@ -114,9 +115,29 @@ def test_bundled_wheels_are_what_is_imported(installed, blender, package):
 
 def test_addon_registers_its_settings_and_operators(scene, blender):
     assert scene.threedimo.seed == 0
-    assert {"generate", "cancel", "read_camera", "connect", "reattach", "remove"} <= set(
+    assert {"generate", "queue", "cancel", "read_camera", "connect", "reattach"} <= set(
         dir(blender.ops.threedimo)
     )
+    assert {"regenerate", "show_take", "step_take", "choose_take", "delete_take"} <= set(
+        dir(blender.ops.threedimo)
+    )
+
+
+def test_panels_name_icons_and_operators_that_this_blender_has(installed, blender):
+    """Panels are drawn in a window only; a wrong name there would leave the tab empty."""
+    sources = "".join(path.read_text() for path in Path(installed.__file__).parent.glob("*panels.py"))
+    icons = blender.types.UILayout.bl_rna.functions["label"].parameters["icon"].enum_items.keys()
+    named = set(re.findall(r'"([A-Z]+(?:_[A-Z]+)+|[A-Z]{3,})"', sources)) - {
+        "VIEW_3D",
+        "DEFAULT_CLOSED",
+        "BAR",
+    }
+    operators = set(re.findall(r'operator\("threedimo\.(\w+)"', sources))
+
+    assert len(named) > 15
+    assert named <= set(icons)
+    assert len(operators) > 8
+    assert operators <= set(dir(blender.ops.threedimo))
 
 
 def threads():

@@ -164,17 +164,6 @@ def test_saved_file_shows_the_same_frames_after_loading(blender, scene, add_came
     assert blender.path.abspath(image.filepath) == str(tmp_path / "plane" / "00000.png")
 
 
-def test_new_result_hides_the_one_before(scene, add_camera, place):
-    scene.frame_start, scene.frame_end = 1, 5
-    camera = add_camera()
-    _, first = place(camera)
-    _, second = place(camera)
-
-    assert first.hide_render
-    assert first.hide_viewport
-    assert not second.hide_render
-
-
 def test_plane_casts_no_light_and_no_shadow(scene, add_camera, place):
     _, plane = place(add_camera())
 

@@ -9,15 +9,6 @@ pytestmark = pytest.mark.blender
 
 
 @pytest.fixture
-def no_server(addon, tmp_path, monkeypatch):
-    """A home without a server, and a session that knows nothing of earlier tests."""
-    monkeypatch.setenv("THREEDIMO_HOME", str(tmp_path / "home"))
-    addon("runtime").end_session()
-    yield
-    addon("runtime").end_session()
-
-
-@pytest.fixture
 def arc(scene, blender, add_camera):
     """A camera that arcs around the middle of the scene."""
     camera = add_camera()
@@ -44,9 +35,9 @@ def test_custom_text_is_sent_as_written_until_the_camera_is_read_again(blender, 
     settings = scene.threedimo
     settings.use_custom_text = True
     settings.camera_text = "Back view."
-    _, path = addon("shots").read_camera(scene)
+    shot = addon("shots").single_shot(scene)
 
-    assert addon("shots").refresh_text(scene, path) == "Back view."
+    assert addon("shots").shot_text(shot, addon("shots").read_camera(shot)) == "Back view."
     blender.ops.threedimo.read_camera()
     assert settings.camera_text != "Back view."
     assert not settings.use_custom_text
@@ -113,10 +104,10 @@ def test_inputs_are_checked_before_anything_is_sent(scene, arc, addon, tmp_path,
     settings = scene.threedimo
     settings.reference_image = str(tmp_path / reference) if reference else ""
     settings.driving_footage = str(tmp_path / driving) if driving else ""
-    _, path = addon("shots").read_camera(scene)
+    shot = addon("shots").single_shot(scene)
 
     with pytest.raises(MediaError, match=says):
-        addon("shots").make_order(scene, path)
+        addon("shots").make_order(shot, addon("shots").read_camera(shot))
 
 
 def test_sequence_is_sent_whole_with_its_rate(scene, arc, addon, tmp_path):
@@ -126,35 +117,28 @@ def test_sequence_is_sent_whole_with_its_rate(scene, arc, addon, tmp_path):
     settings.reference_image = str(tmp_path / "woman.png")
     settings.driving_footage = str(tmp_path / "walk_1.png")
     settings.driving_fps = 30.0
-    _, path = addon("shots").read_camera(scene)
+    shot = addon("shots").single_shot(scene)
 
-    order = addon("shots").make_order(scene, path)
+    order = addon("shots").make_order(shot, addon("shots").read_camera(shot))
 
     assert [file.name for file in order.driving_files] == ["walk_1.png", "walk_2.png", "walk_3.png"]
     assert order.driving_fps == 30.0
 
 
 @pytest.fixture
-def finished_job(blender, scene, arc, addon, tmp_path, write_picture, no_server):
+def finished_job(blender, arc, leave_take, tmp_path):
     """A job of an earlier session whose result is on disk, known by its record in the scene alone."""
     blender.ops.wm.save_as_mainfile(filepath=str(tmp_path / "shot.blend"))
-    mapping = addon("timeline").FrameMapping(1, 48, 24.0, 17)
-    folder = tmp_path / "threedimo" / "a-job"
-    for frame in range(17):
-        write_picture(folder / "result" / "frames" / f"{frame:05d}.png", (10 * frame, 0, 0), 16, 16)
-    _, path = addon("shots").read_camera(scene)
-    addon("shots").keep_camera(folder, path)
-    job = addon("jobs").Job("a-job", "Scene Camera", folder, mapping, "running")
-    addon("shots").add_record(scene, job, arc)
-    return job
+    return leave_take(arc)
 
 
 def test_reattach_places_the_frames_of_a_job_from_disk(blender, scene, arc, finished_job, render):
     assert blender.ops.threedimo.reattach() == {"FINISHED"}
 
-    (record,) = scene.threedimo.jobs
-    assert (record.state, record.placed) == ("ready", True)
-    assert record.plane.constraints[0].target == arc
+    (shot,) = scene.threedimo.shots
+    (take,) = shot.takes
+    assert (take.state, take.placed, take.model_id) == ("ready", True, "tiny")
+    assert shot.plane.constraints[0].target == arc
     assert len(blender.data.images) == 1, "nothing but the plane's own image stays"
     np.testing.assert_allclose(render(48)[8, 8], (160, 0, 0), atol=3)
 
@@ -166,13 +150,13 @@ def test_opening_the_file_takes_its_jobs_up(blender, scene, finished_job, addon,
 
     blender.ops.wm.open_mainfile(filepath=str(tmp_path / "shot.blend"))
     jobs = list(addon("runtime").session().jobs.values())
-    assert [job.job_id for job in jobs] == ["a-job"]
-    addon("runtime").wait_for_jobs(jobs)
+    assert [job.job_id for job in jobs] == [finished_job.job_id]
+    addon("waiting").wait_for_jobs(jobs)
 
-    (record,) = blender.context.scene.threedimo.jobs
-    assert record.placed
-    image = record.plane.active_material.node_tree.nodes["Image Texture"].image
-    assert image.filepath == "//threedimo/a-job/plane/00000.png", "file and frames can move together"
+    (shot,) = blender.context.scene.threedimo.shots
+    assert shot.takes[0].placed
+    image = shot.plane.active_material.node_tree.nodes["Image Texture"].image
+    assert image.filepath == f"//threedimo/{finished_job.job_id}/plane/00000.png", "they can move together"
 
 
 def test_renamed_camera_and_scene_are_still_found(blender, scene, arc, finished_job):
@@ -180,7 +164,7 @@ def test_renamed_camera_and_scene_are_still_found(blender, scene, arc, finished_
 
     blender.ops.threedimo.reattach()
 
-    assert scene.threedimo.jobs[0].plane.constraints[0].target == arc
+    assert scene.threedimo.shots[0].plane.constraints[0].target == arc
 
 
 def test_deleted_camera_leaves_a_message_and_the_frames(blender, scene, arc, finished_job):
@@ -188,21 +172,21 @@ def test_deleted_camera_leaves_a_message_and_the_frames(blender, scene, arc, fin
 
     blender.ops.threedimo.reattach()
 
-    (record,) = scene.threedimo.jobs
-    assert not record.placed
-    assert "the camera of this job is no longer in the file" in record.message
-    assert str(finished_job.plane_folder) in record.message
+    (take,) = scene.threedimo.shots[0].takes
+    assert not take.placed
+    assert "the camera of this job is no longer in the file" in take.message
+    assert str(finished_job.plane_folder) in take.message
 
 
 def test_record_that_undo_took_away_comes_back(blender, scene, arc, finished_job, addon):
     addon("runtime").reattach(again=True)
-    scene.threedimo.jobs.clear()  # what an undo to before Generate does
+    scene.threedimo.shots.clear()  # what an undo to before Generate does
 
-    addon("runtime").wait_for_jobs(list(addon("runtime").session().jobs.values()))
+    addon("waiting").wait_for_jobs(list(addon("runtime").session().jobs.values()))
 
-    (record,) = scene.threedimo.jobs
-    assert (record.job_id, record.placed) == ("a-job", True)
-    assert record.camera == arc
+    (shot,) = scene.threedimo.shots
+    assert (shot.takes[0].job_id, shot.takes[0].placed) == (finished_job.job_id, True)
+    assert shot.camera == arc
 
 
 def test_deleted_scene_is_no_trouble(blender, scene, arc, finished_job, addon):
@@ -210,16 +194,9 @@ def test_deleted_scene_is_no_trouble(blender, scene, arc, finished_job, addon):
     blender.data.scenes.new("Left over")
     blender.data.scenes.remove(scene)
 
-    addon("runtime").wait_for_jobs(jobs)
+    addon("waiting").wait_for_jobs(jobs)
 
     assert jobs[0].state == "ready"
-
-
-def test_remove_takes_the_job_off_the_list_and_keeps_its_files(blender, scene, finished_job, addon):
-    assert blender.ops.threedimo.remove(job_id="a-job") == {"FINISHED"}
-
-    assert len(scene.threedimo.jobs) == 0
-    assert finished_job.frames_folder.is_dir()
 
 
 def test_cancel_of_a_job_that_does_not_run_is_harmless(blender, scene, no_server):

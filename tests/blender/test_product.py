@@ -106,14 +106,16 @@ def test_from_a_scene_to_frames_on_a_plane_in_it(blender, scene, server, shot, a
 
     assert blender.ops.threedimo.generate() == {"FINISHED"}
 
-    (record,) = scene.threedimo.jobs
+    (shot_record,) = scene.threedimo.shots
+    (record,) = shot_record.takes
     assert (record.state, record.placed, record.message) == ("ready", True, "")
     assert "arcs" in scene.threedimo.camera_text
     folder = tmp_path / "threedimo" / record.job_id
     info = json.loads((folder / "result" / "result.json").read_text())
     assert info["num_frames"] == record.num_frames
     assert info["text"] == scene.threedimo.camera_text
-    mapping = addon("shots").record_mapping(record)
+    assert record.model_id == info["model_id"]
+    mapping = addon("take_records").take_mapping(shot_record, record)
     assert mapping.num_scene_frames == 48
 
     # The frames differ from each other, so that showing a wrong one would show.
@@ -139,8 +141,8 @@ def test_second_client_takes_up_the_job_of_a_first_that_was_closed(
     file = tmp_path / "night.blend"
     blender.ops.wm.save_as_mainfile(filepath=str(file))
     runtime = addon("runtime")
-    runtime.wait_for_server()
-    job = runtime.generate(scene, "0f0e0d0c-1111-4222-8333-444455556666")
+    addon("waiting").wait_for_server()
+    job = addon("dispatch").generate(scene, "0f0e0d0c-1111-4222-8333-444455556666")
     deadline = time.monotonic() + 60
     while job.state in ("preparing", "sending"):
         runtime.tick()
@@ -162,8 +164,9 @@ def test_second_client_takes_up_the_job_of_a_first_that_was_closed(
         )
         bpy.ops.wm.open_mainfile(filepath={str(file)!r})
         bpy.ops.threedimo.reattach()
-        (record,) = bpy.context.scene.threedimo.jobs
-        image = record.plane.active_material.node_tree.nodes["Image Texture"].image
+        (shot,) = bpy.context.scene.threedimo.shots
+        (record,) = shot.takes
+        image = shot.plane.active_material.node_tree.nodes["Image Texture"].image
         with open({str(report)!r}, "w") as stream:
             json.dump(
                 dict(
@@ -200,15 +203,93 @@ def test_second_client_takes_up_the_job_of_a_first_that_was_closed(
 
 def test_cancel_stops_a_job_at_the_server(blender, scene, server, shot, addon):
     runtime = addon("runtime")
-    runtime.wait_for_server()
-    job = runtime.generate(scene, "0f0e0d0c-1111-4222-8333-444455557777")
+    addon("waiting").wait_for_server()
+    job = addon("dispatch").generate(scene, "0f0e0d0c-1111-4222-8333-444455557777")
     while job.state == "preparing":
         runtime.tick()
         time.sleep(0.005)
 
     assert blender.ops.threedimo.cancel(job_id=job.job_id) == {"FINISHED"}
-    runtime.wait_for_jobs([job])
+    addon("waiting").wait_for_jobs([job])
 
     assert job.state == "cancelled"
-    assert scene.threedimo.jobs[0].state == "cancelled"
-    assert not scene.threedimo.jobs[0].placed
+    (take,) = scene.threedimo.shots[0].takes
+    assert (take.state, take.placed) == ("cancelled", False)
+
+
+def test_another_take_is_made_of_what_the_first_was_queued_with(
+    blender, scene, server, shot, addon, tmp_path
+):
+    """Whatever the scene and the panel say by now, only the seed differs; the first take stays as it was."""
+    blender.ops.wm.save_as_mainfile(filepath=str(tmp_path / "shot.blend"))
+    scene.frame_end = 117
+    assert blender.ops.threedimo.generate() == {"FINISHED"}
+    first = tmp_path / "threedimo" / scene.threedimo.shots[0].takes[0].job_id
+    before = (first / "result" / "frames" / "00003.png").read_bytes()
+    scene.frame_end = 148
+    scene.threedimo.driving_footage = "elsewhere.mp4"
+    shot.location.z += 1.0
+
+    assert blender.ops.threedimo.regenerate(job_id=first.name) == {"FINISHED"}
+
+    (record,) = scene.threedimo.shots
+    one, two = record.takes
+    assert (one.seed, two.seed, two.state) == (0, 1, "ready")
+    assert one.camera_hash == two.camera_hash
+    assert record.shown == two.job_id
+    sheets = [json.loads((first.with_name(take.job_id) / "take.json").read_text()) for take in record.takes]
+    different = {key for key in sheets[0] if sheets[0][key] != sheets[1][key]}
+    assert different <= {"job_id", "queued_at", "seed"}
+    assert json.loads((first.with_name(two.job_id) / "result" / "result.json").read_text())["seed"] == 1
+    assert (first / "result" / "frames" / "00003.png").read_bytes() == before
+    assert (first.with_name(two.job_id) / "result" / "frames" / "00003.png").read_bytes() != before
+
+
+def test_batch_that_was_queued_is_collected_by_the_command_line(
+    blender, scene, server, shot, addon, add_camera, tmp_path, capsys
+):
+    """Two cameras cut by markers: queued without waiting, forgotten, taken up again by id and placed."""
+    file = tmp_path / "batch.blend"
+    close = add_camera("Close", lens=70.0)
+    close.location, close.rotation_euler = (0.0, -3.0, 1.0), (np.pi / 2, 0.0, 0.0)
+    scene.frame_end = 130
+    for name, frame, camera in (("A", 101, shot), ("B", 116, close)):
+        scene.timeline_markers.new(name, frame=frame).camera = camera
+    blender.ops.wm.save_as_mainfile(filepath=str(file))
+    main = addon("cli").main
+
+    assert main(["queue"]) == 0
+    states = {take.take.state for take in addon("take_records").all_takes()}
+    assert states <= {"queued", "running", "publishing", "done", "fetching", "ready"}
+    addon("runtime").end_session()
+    blender.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
+    blender.ops.wm.open_mainfile(filepath=str(file))
+    assert main(["collect"]) == 0
+
+    loaded = blender.context.scene
+    shots = loaded.threedimo.shots
+    assert [(each.name, each.camera.name, each.frame_start) for each in shots] == [
+        ("A", "Camera", 101),
+        ("B", "Close", 116),
+    ]
+    assert all(each.takes[0].placed for each in shots)
+    assert shots[0].takes[0].text != shots[1].takes[0].text
+    for frame, hidden in ((110, [False, True]), (120, [True, False])):
+        loaded.frame_set(frame)
+        assert [each.plane.hide_render for each in shots] == hidden
+    capsys.readouterr()
+    assert main(["takes"]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["shot"] for row in rows] == ["A", "B"]
+
+
+def test_batch_with_one_bad_shot_queues_none(blender, scene, server, shot, add_camera):
+    wrong = add_camera("Flat")
+    wrong.data.type = "ORTHO"
+    for name, frame, camera in (("A", 101, shot), ("B", 116, wrong)):
+        scene.timeline_markers.new(name, frame=frame).camera = camera
+
+    with pytest.raises(RuntimeError, match=r"shot B of Scene.*orthographic"):
+        blender.ops.threedimo.queue()
+
+    assert len(scene.threedimo.shots) == 0

@@ -117,6 +117,7 @@ def test_shot_is_refused_while_there_is_no_server(make_session, addon, tmp_path)
 def test_job_whose_frames_are_on_disk_needs_no_server(make_session, addon, tmp_path, write_picture):
     for frame in range(2):
         write_picture(tmp_path / "job" / "result" / "frames" / f"{frame:05d}.png", (frame, 0, 0))
+    (tmp_path / "job" / "result" / "result.json").write_text('{"model_id": "tiny"}')
     session = make_session()
 
     job = session.attach("id", "label", tmp_path / "job", addon("timeline").FrameMapping(1, 4, 24.0, 2), 3)

@@ -66,6 +66,7 @@ def test_other_sizes_are_refused_with_the_nearest(width, height, nearest):
     "setting",
     [
         {"fps": 0.0},
+        {"fps": 241.0},
         {"fps": math.nan},
         {"num_inference_steps": 0},
         {"num_inference_steps": 201},

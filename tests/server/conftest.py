@@ -165,9 +165,12 @@ def wait() -> Callable[[Callable[[], bool]], None]:
 def start_server(tmp_path: Path, tiny_model: Path) -> Iterator[Callable[..., ServerProcess]]:
     started: list[ServerProcess] = []
 
-    def start(model: Path = tiny_model, **options: Any) -> ServerProcess:
+    def start(
+        model: Path = tiny_model, prepare: Callable[[Path], object] = lambda _: None, **options: Any
+    ) -> ServerProcess:
         home = tmp_path / f"home{len(started)}"
         home.mkdir()
+        prepare(home)
         server = ServerProcess(home, str(model), options)
         started.append(server)
         server.start()
@@ -204,10 +207,11 @@ def home(tmp_path_factory: pytest.TempPathFactory, tiny_pipeline_folder: Path) -
 
 
 class Follower:
-    """A client that collects what it hears."""
+    """A client that collects what it hears, of a server or of a connection to it."""
 
-    def __init__(self, server: ServerProcess):
-        self.client = Client(server.connection, "test", Timing(ping_s=0.3, lost_s=1.5))
+    def __init__(self, server: ServerProcess | ConnectionInfo):
+        connection = server if isinstance(server, ConnectionInfo) else server.connection
+        self.client = Client(connection, "test", Timing(ping_s=0.3, lost_s=1.5))
         self.heard: list[Any] = []
 
     def submit(self, inputs: Inputs, text: str = "", job_id: str | None = None, **options: Any) -> str:
@@ -247,10 +251,10 @@ class Follower:
 
 
 @pytest.fixture
-def follow() -> Iterator[Callable[[ServerProcess], Follower]]:
+def follow() -> Iterator[Callable[[ServerProcess | ConnectionInfo], Follower]]:
     followers: list[Follower] = []
 
-    def make(server: ServerProcess) -> Follower:
+    def make(server: ServerProcess | ConnectionInfo) -> Follower:
         followers.append(Follower(server))
         return followers[-1]
 

@@ -17,7 +17,7 @@ from threedimo.version import VERSION
 from threedimo_server.cli import EPILOG, build_parser
 
 HEAVY = ("torch", "diffusers", "transformers", "av", "PIL", "zmq", "numpy", "tqdm", "msgspec")
-COMMANDS = ("demo", "generate", "novel-views", "stabilize", "serve", "jobs", "cancel", "doctor")
+COMMANDS = ("demo", "generate", "novel-views", "stabilize", "serve", "keys", "jobs", "cancel", "doctor")
 
 
 @pytest.fixture
@@ -85,6 +85,12 @@ def test_version(threedimo):
         ("stabilize",),
         ("stabilize", "a.mp4", "--drive-start", "-1"),
         ("serve", "--port", "many"),
+        ("serve", "--port", "0"),
+        ("serve", "--port", "80000"),
+        ("serve", "--port", "65535"),
+        ("serve", "--port", "7400", "--data-port", "7400"),
+        ("keys",),
+        ("keys", "allow", "anna"),
         ("cancel",),
     ],
 )
@@ -176,7 +182,16 @@ def test_the_options_are_those_that_scripts_know():
             "--server",
             "--steps",
         ],
-        "serve": ["--data-port", "--device", "--help", "--model", "--port"],
+        "serve": [
+            "--data-port",
+            "--device",
+            "--end-with-input",
+            "--help",
+            "--host",
+            "--model",
+            "--port",
+        ],
+        "keys": ["--help"],
         "jobs": ["--help", "--server"],
         "cancel": ["--help", "--server"],
         "doctor": ["--help", "--json"],

@@ -45,8 +45,9 @@ class Slow:
         self.client.connect(self.door.endpoint)
         self.client.send(b"hello")
         self.door.socket.poll(5000)
-        [(self.name, _)] = list(self.door.receive(1))
-        self.door.admit(self.name, "slow")
+        [letter] = list(self.door.receive(1))
+        self.name = letter.sender
+        self.door.admit(letter, "slow")
 
     def fill(self) -> int:
         """Send until nothing more is taken, also after the system's own buffers had time to fill."""

@@ -7,9 +7,17 @@ Sockets
     The server binds two ROUTER endpoints. *control* carries small messages that must never wait behind bulk
     data; *data* carries uploads and downloads. Both are named, with the server's token, in a *connection
     file* (JSON, mode 0600) that the server writes when it is ready and removes when it stops:
-    `{"version": 1, "control": "tcp://127.0.0.1:P", "data": "tcp://127.0.0.1:Q", "token": "...", "pid": N}`.
+    `{"version": 1, "control": "tcp://127.0.0.1:P", "data": "tcp://127.0.0.1:Q", "token": "...", "pid": N,
+    "server_key": "", "client_secret": ""}`.
     An address given by hand, `tcp://host:port`, is the control endpoint; data is then on the next port.
     Clients connect one DEALER to each. A socket is used by one thread only.
+
+Keys
+    A server that listens on loopback alone asks for its token in `hello`. One that other machines can reach
+    asks for no token and speaks CURVE on both sockets (ZAP domain `threedimo`): a client must know the
+    server's public key, and the server must hold the client's on its list, or no message passes. The
+    connection file then holds the server's key and a client's secret key for this run, for programs of the
+    server's own user. `threedimo.wire.keys` says how keys are written.
 
 Messages
     One ZeroMQ message of 1 or 2 parts: a header (MessagePack map, at most `Limits.max_header_bytes`) and,

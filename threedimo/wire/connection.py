@@ -1,30 +1,30 @@
 """Where the server is: the home folder, the connection file, and addresses given by hand.
 
 The connection file is the server's door key: whoever can read it may use the server. It is therefore written
-with mode 0600, in one step, and its token never shows in a `repr`.
+with mode 0600, in one step, and its secrets never show in a `repr`. A server of another machine has no token
+for its clients: it knows them by their keys, and they know it by its own.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
-import secrets
-import stat
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import msgspec
 
-from threedimo.errors import AccessRefused, MalformedMessage, ServerUnreachable, UnwritableFolder
+from threedimo.errors import AccessRefused, MalformedMessage, ServerUnreachable
 from threedimo.wire.codec import version_mismatch
+from threedimo.wire.key_lists import KNOWN_SERVERS, KeyList
+from threedimo.wire.keys import CLIENT_SECRET, key_word, read_secret
 from threedimo.wire.messages import PROTOCOL_VERSION, Version
+from threedimo.wire.private_files import read_small, replace_private
 from threedimo.wire.processes import process_is_alive
 
 HOME_VARIABLE = "THREEDIMO_HOME"
 CONNECTION_FILE = "connection.json"
 
-_MAX_FILE_BYTES = 64 * 1024
 _START_SERVER = "start a server with `threedimo serve`, or give its address"
 _LOOPBACK = re.compile(r"^(ipc://|tcp://(127\.\d+\.\d+\.\d+|localhost|\[::1\]):)")
 _ADDRESS = re.compile(r"^tcp://(?P<host>\[[0-9A-Fa-f:]+\]|[0-9A-Za-z.\-]+):(?P<port>\d{1,5})$", re.ASCII)
@@ -41,6 +41,9 @@ class ConnectionInfo:
         token: The secret that `hello` carries; empty if the server asks for none.
         pid: The server's process, on the server's machine; 0 if unknown.
         version: The protocol that the server speaks.
+        server_key: The server's public key as a word of `threedimo.wire.keys`; empty for a server without
+            encryption, which is reached on its own machine only.
+        client_secret: The secret key that a client shows to a server with a key.
     """
 
     control: str
@@ -48,6 +51,8 @@ class ConnectionInfo:
     token: str = field(default="", repr=False)
     pid: int = 0
     version: int = PROTOCOL_VERSION
+    server_key: str = ""
+    client_secret: str = field(default="", repr=False)
 
 
 class _Versioned(msgspec.Struct):
@@ -59,6 +64,8 @@ class _ConnectionFile(_Versioned, forbid_unknown_fields=True):
     data: str
     token: str
     pid: int
+    server_key: str = ""
+    client_secret: str = ""
 
 
 def home_folder() -> Path:
@@ -72,21 +79,48 @@ def connection_path() -> Path:
     return home_folder() / CONNECTION_FILE
 
 
+def keys_folder() -> Path:
+    """The folder of this user's keys; see `threedimo.wire.keys`. It need not exist yet."""
+    return home_folder() / "keys"
+
+
+def known_servers(folder: Path) -> KeyList:
+    """The servers that a folder of keys trusts, by address."""
+    return KeyList(folder / KNOWN_SERVERS, "threedimo-server")
+
+
 def find_server(where: str | None = None, token: str = "") -> ConnectionInfo:
     """The server that a person named: nothing, an address, or a connection file.
 
     Args:
         where: None or "" for this user's own server; `tcp://host:port` (see `parse_address`); or a path.
-        token: Used with an address only; a connection file holds its own.
+        token: Used with the address of a server without keys only; a connection file holds its own.
 
     Raises:
         ServerUnreachable, VersionMismatch, MalformedMessage: As `read_connection` and `parse_address`.
+        AccessRefused: The address is on another machine, and the server's key is not known here.
+        InvalidKey: This user's own key, or the list of known servers, cannot be used.
     """
     if not where:
         return read_connection()
     if "://" in where:
-        return parse_address(where, token)
+        return _with_keys(parse_address(where, token))
     return read_connection(Path(where).expanduser())
+
+
+def _with_keys(info: ConnectionInfo) -> ConnectionInfo:
+    known = known_servers(keys_folder()).read().get(info.control)
+    if known is not None:
+        secret = read_secret(keys_folder() / CLIENT_SECRET, "client").secret_word
+        server_key = key_word("threedimo-server", known)
+        return replace(info, token="", server_key=server_key, client_secret=secret)
+    if not _LOOPBACK.match(info.control):
+        raise AccessRefused(
+            "the key of this server is not known here, and nothing is sent to another machine without one",
+            given=info.control,
+            remedy=f"ask for the server's key, then `threedimo keys trust {info.control} KEY`",
+        )
+    return info
 
 
 def parse_address(address: str, token: str = "") -> ConnectionInfo:
@@ -104,7 +138,7 @@ def parse_address(address: str, token: str = "") -> ConnectionInfo:
             allowed="tcp://host:port with a port from 1 to 65534",
             remedy="copy the address that `threedimo serve` prints",
         )
-    host = match["host"]
+    host = match["host"].lower()
     return ConnectionInfo(f"tcp://{host}:{port}", f"tcp://{host}:{port + 1}", token)
 
 
@@ -134,8 +168,7 @@ def read_connection(path: Path | None = None) -> ConnectionInfo:
 
 def _read_limited(file: Path) -> bytes:
     try:
-        with file.open("rb") as stream:
-            text = stream.read(_MAX_FILE_BYTES + 1)
+        text = read_small(file)
     except PermissionError as error:
         raise AccessRefused(
             "the connection file may not be read",
@@ -144,7 +177,7 @@ def _read_limited(file: Path) -> bytes:
         ) from error
     except OSError as error:
         raise ServerUnreachable("no server is running here", given=file, remedy=_START_SERVER) from error
-    if len(text) > _MAX_FILE_BYTES:
+    if text is None:
         raise MalformedMessage("this is not a connection file", given=file, remedy=_START_SERVER)
     return text
 
@@ -162,32 +195,25 @@ def _parse(text: bytes, file: Path) -> ConnectionInfo:
             given=file,
             remedy="restart the server, which writes it anew",
         ) from error
-    return ConnectionInfo(found.control, found.data, found.token, found.pid, found.version)
+    return ConnectionInfo(
+        found.control,
+        found.data,
+        found.token,
+        found.pid,
+        found.version,
+        found.server_key,
+        found.client_secret,
+    )
 
 
 def write_connection(path: Path, info: ConnectionInfo) -> None:
     """Write a connection file in one step, readable by its owner alone. Missing folders are made, mode 0700.
 
     Raises:
-        UnwritableFolder: The folder cannot be made or written.
+        UnwritableFolder, StorageError: The folder cannot be made or written.
     """
-    partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, stat.S_IRUSR | stat.S_IWUSR)
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(msgspec.json.format(msgspec.json.encode(asdict(info))))
-            stream.flush()
-            os.fsync(stream.fileno())
-        partial.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            partial.unlink()
-        raise UnwritableFolder(
-            f"the connection file cannot be written: {error.strerror}",
-            given=path,
-            remedy=f"free the folder, or set {HOME_VARIABLE} to one that can be written",
-        ) from error
+    content = msgspec.json.format(msgspec.json.encode(asdict(info)))
+    replace_private(path, content, "the connection file")
 
 
 def remove_connection(path: Path, info: ConnectionInfo) -> None:

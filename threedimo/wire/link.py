@@ -12,6 +12,7 @@ import msgspec
 import zmq
 
 from threedimo.errors import AccessRefused, ProtocolError, ServerUnreachable, ThreeDimoError, from_code
+from threedimo.wire.channel import Channel
 from threedimo.wire.client_events import Connected, ConnectionLost, Refused
 from threedimo.wire.codec import DEFAULT_LIMITS, Buffer, decode_server, encode, version_mismatch
 from threedimo.wire.connection import ConnectionInfo
@@ -52,44 +53,6 @@ class Timing:
     stalled_s: float = 30.0
 
 
-class _Channel:
-    """A DEALER socket with its signs of life."""
-
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str, now: float):
-        self.welcomed = False
-        self.greeting_id = 0
-        self.heard_at = now
-        self.asked_at: float | None = None
-        """When the oldest ping that is still unanswered was sent.
-
-        Silence counts from here and not from `heard_at`: a program that was busy and did not pump for a
-        minute heard nothing because it asked nothing.
-        """
-        self.pinged_at = now
-        self.socket = context.socket(zmq.DEALER)
-        self.socket.setsockopt(zmq.LINGER, 0)
-        # Nothing is sent before the welcome and bulk data only on credit: the queue is short without a mark,
-        # and a send never has to wait.
-        self.socket.setsockopt(zmq.SNDHWM, 0)
-        self.socket.setsockopt(zmq.MAXMSGSIZE, DEFAULT_LIMITS.max_body_bytes)
-        try:
-            self.socket.connect(endpoint)
-        except zmq.ZMQError as error:
-            self.socket.close()
-            raise ServerUnreachable(
-                f"the endpoint cannot be used: {error}", given=endpoint, remedy="check the server's address"
-            ) from error
-
-    def receive(self, now: float) -> list[Buffer] | None:
-        try:
-            frames = self.socket.recv_multipart(zmq.NOBLOCK, copy=False)
-        except zmq.Again:
-            return None
-        self.heard_at = now
-        self.asked_at = None
-        return [frame.buffer for frame in frames]
-
-
 class Link:
     """The state of one connection; used by `Client` alone.
 
@@ -108,13 +71,14 @@ class Link:
         self._name = name
         self._timing = timing
         self._context: zmq.Context[zmq.Socket[bytes]] | None = None
-        self._channels: dict[ChannelName, _Channel] = {}
+        self._channels: dict[ChannelName, Channel] = {}
         self._stopped = False
         self._last_id = 0
         self._opened_at = 0.0
         self._retry_at = 0.0
         self._pause_s = timing.retry_s
         self._loss_told = False
+        self._was_up = False
 
     @property
     def up(self) -> bool:
@@ -148,6 +112,8 @@ class Link:
         if not self._channels:
             if now >= self._retry_at:
                 self._open(now)
+            return
+        if not self.up and not self._handshakes_go_well(now):
             return
         for name, channel in self._channels.items():
             if channel.welcomed and now - max(channel.heard_at, channel.pinged_at) >= self._timing.ping_s:
@@ -183,7 +149,8 @@ class Link:
             return
         poller = zmq.Poller()
         for channel in self._channels.values():
-            poller.register(channel.socket, zmq.POLLIN)
+            for socket in channel.sockets:
+                poller.register(socket, zmq.POLLIN)
         poller.poll(int(1000 * min(timeout_s, self._timing.ping_s)))
 
     def close(self) -> None:
@@ -204,8 +171,8 @@ class Link:
                 self._context = zmq.Context()
             self._opened_at = now
             # Control first: what it receives goes first.
-            self._channels["control"] = _Channel(self._context, info.control, now)
-            self._channels["data"] = _Channel(self._context, info.data, now)
+            self._channels["control"] = Channel(self._context, info, info.control, now)
+            self._channels["data"] = Channel(self._context, info, info.data, now)
             hello = Hello(client=self._name, versions=[PROTOCOL_VERSION], token=info.token)
             for name, channel in self._channels.items():
                 channel.greeting_id = self.send(name, hello)
@@ -214,8 +181,23 @@ class Link:
         except ThreeDimoError as error:
             self._refuse(error)
 
+    def _handshakes_go_well(self, now: float) -> bool:
+        for channel in tuple(self._channels.values()):
+            channel.watch_handshake()
+            broken = channel.broken_off()
+            if channel.refusal is not None:
+                self._refuse(channel.refusal)
+            elif broken is not None and not self._was_up:
+                self._refuse(broken)
+            elif broken is not None:
+                # The same is seen while a server that was there is away behind a tunnel that still answers.
+                self.lose(str(broken), now)
+            if not self._channels:
+                return False
+        return True
+
     def _read(
-        self, channel: _Channel, parts: list[Buffer], now: float
+        self, channel: Channel, parts: list[Buffer], now: float
     ) -> tuple[ServerMessage, Buffer | None] | None:
         """Decode a message and take out what concerns the connection itself."""
         try:
@@ -236,7 +218,7 @@ class Link:
                 return message, body
         return None
 
-    def _welcome(self, channel: _Channel, welcome: Welcome) -> None:
+    def _welcome(self, channel: Channel, welcome: Welcome) -> None:
         if welcome.version != PROTOCOL_VERSION:
             self._refuse(version_mismatch(welcome.version, peer="server"))
             return
@@ -247,9 +229,10 @@ class Link:
         if self.up and not already_up:
             self._pause_s = self._timing.retry_s
             self._loss_told = False
+            self._was_up = True
             self.news.append(Connected(welcome.capabilities))
 
-    def _greeting_failed(self, channel: _Channel, reply: ErrorReply, now: float) -> None:
+    def _greeting_failed(self, channel: Channel, reply: ErrorReply, now: float) -> None:
         error = from_code(reply.code, reply.message)
         if channel.welcomed:
             # It knew this client before: another server took its place, and wants to be greeted.
@@ -266,5 +249,5 @@ class Link:
 
     def _close_channels(self, linger_ms: int = 0) -> None:
         for channel in self._channels.values():
-            channel.socket.close(linger=linger_ms)
+            channel.close(linger_ms)
         self._channels.clear()

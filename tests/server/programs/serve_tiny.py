@@ -18,7 +18,8 @@ limits = msgspec.convert(options.pop("limits", {}), Limits)
 devices = tuple(options.pop("devices", ["cpu"]))
 tiny_worker = (sys.executable, str(Path(__file__).with_name("tiny_worker.py")))
 worker = WORKER_COMMAND if options.pop("real_worker", False) else tiny_worker
+options.setdefault("reserve_bytes", 0)
 config = ServerConfig(
-    home=home, model=model, devices=devices, limits=limits, worker_command=worker, reserve_bytes=0, **options
+    home=home, model=model, devices=devices, limits=limits, worker_command=worker, **options
 )
 sys.exit(run_server(config))

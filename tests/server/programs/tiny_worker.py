@@ -75,7 +75,7 @@ def obey(words: list[str], step: int) -> None:
 
 
 def load(model: str, device: str) -> TinyPipeline:
-    if Path(model, "broken").exists():
+    if Path(model, "broken").exists() or Path(model, f"broken-{device}").exists():
         raise InvalidModel("the weights are damaged", given=model, remedy="copy them again")
     return TinyPipeline(model)
 

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a plane shows: the frames of a take, or plain grey where those are gone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import bpy
+
+from threedimo.errors import InvalidScene
+
+from .timeline import FrameMapping
+
+PICTURE_NODE = "Image Texture"
+_EMISSION_NODE = "Emission"
+_GREY = (0.05, 0.05, 0.05, 1.0)
+
+
+def make_material(name: str) -> bpy.types.Material:
+    """A material that shines in grey until it is given frames."""
+    material = bpy.data.materials.new(name)
+    if material.node_tree is None:  # Blender 5 gives every material its nodes
+        material.use_nodes = True
+    tree = material.node_tree
+    tree.nodes.clear()
+    picture = tree.nodes.new("ShaderNodeTexImage")
+    emission = tree.nodes.new("ShaderNodeEmission")
+    output = tree.nodes.new("ShaderNodeOutputMaterial")
+    # Named here: Blender's own names depend on its language.
+    picture.name, emission.name = PICTURE_NODE, _EMISSION_NODE
+    picture.location, emission.location = (-600, 0), (-250, 0)
+    picture.extension = "EXTEND"
+    emission.inputs["Color"].default_value = _GREY
+    tree.links.new(emission.outputs["Emission"], output.inputs["Surface"])
+    tree.nodes.active = picture  # what Workbench shows
+    return material
+
+
+def show_frames(plane: bpy.types.Object, frames: Path, mapping: FrameMapping) -> None:
+    """Show other frames on a plane.
+
+    Raises:
+        InvalidScene: The material has not the node any more that shows them.
+    """
+    tree, picture = _picture(plane)
+    image = bpy.data.images.load(_stored_path(frames / "00000.png"), check_existing=True)
+    image.name = plane.name
+    image.source = "SEQUENCE"
+    _swap_image(picture, image)
+    emission = tree.nodes.get(_EMISSION_NODE)
+    if emission is not None:
+        tree.links.new(picture.outputs["Color"], emission.inputs["Color"])
+    # Before and after the shot Blender clamps to 0 and to the duration. With files from 00000 on and an
+    # offset of -1 both ends name a file that is there; any other pair renders magenta on one side.
+    user = picture.image_user
+    user.frame_start = mapping.frame_start
+    user.frame_duration = mapping.num_scene_frames
+    user.frame_offset = -1
+    user.use_cyclic = False
+    user.use_auto_refresh = True
+
+
+def blank_plane(plane: bpy.types.Object) -> None:
+    """Show plain grey: files that are gone would render magenta.
+
+    Raises:
+        InvalidScene: The material has not the node any more that shows the frames.
+    """
+    tree, picture = _picture(plane)
+    for link in list(picture.outputs["Color"].links):
+        tree.links.remove(link)
+    _swap_image(picture, None)
+
+
+def is_blank(plane: bpy.types.Object) -> bool:
+    """Whether the plane shows plain grey. One whose material is the user's own is none of ours."""
+    try:
+        return _picture(plane)[1].image is None
+    except InvalidScene:
+        return False
+
+
+def _picture(plane: bpy.types.Object) -> tuple[bpy.types.NodeTree, bpy.types.Node]:
+    material = plane.active_material
+    tree = material.node_tree if material is not None else None
+    node = tree.nodes.get(PICTURE_NODE) if tree is not None else None
+    if tree is None or node is None or node.type != "TEX_IMAGE":
+        raise InvalidScene(
+            "the plane's material has no longer the node that shows the frames",
+            given=plane.name,
+            allowed=f"an image texture named {PICTURE_NODE!r}",
+            remedy="delete the plane and show the take again: that makes a new one",
+        )
+    return tree, node
+
+
+def _swap_image(picture: bpy.types.Node, image: bpy.types.Image | None) -> None:
+    before = picture.image
+    picture.image = image
+    if before is not None and before != image and not before.users:
+        bpy.data.images.remove(before)
+
+
+def _stored_path(path: Path) -> str:
+    """Relative to the .blend where that is saved beside the frames, so that both can move together."""
+    if bpy.data.is_saved and Path(bpy.data.filepath).parent in path.parents:
+        return bpy.path.relpath(str(path))
+    return str(path)

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The shots that were made, with their takes, and the batch. Drawing only, as in `panels`."""
+
+import bpy
+
+from . import runtime
+from .batch import num_shots
+from .jobs import Job
+from .panels import Tab, THREEDIMO_PT_shot, explain, text_width_px, wrapped
+from .properties import ThreeDimoShot, ThreeDimoTake
+from .session import Session
+
+
+class THREEDIMO_PT_takes(Tab, bpy.types.Panel):
+    """What was made, shot by shot. Not there before the first one."""
+
+    bl_idname = "THREEDIMO_PT_takes"
+    bl_label = "Takes"
+    bl_parent_id = THREEDIMO_PT_shot.bl_idname
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Whether anything was made."""
+        return bool(context.scene.threedimo.shots)
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """Draw a box a shot, the newest first."""
+        layout = self.layout
+        width_px = text_width_px(context)
+        session = runtime.current_session()
+        shots = context.scene.threedimo.shots
+        for index in reversed(range(len(shots))):
+            _draw_shot(layout.box(), index, shots[index], session, width_px)
+        takes = [take for shot in shots for take in shot.takes if _running(take, session) is None]
+        if any(take.message or not take.placed for take in takes):
+            layout.operator("threedimo.reattach", icon="FILE_REFRESH")
+
+
+def _draw_shot(
+    box: bpy.types.UILayout, index: int, shot: ThreeDimoShot, session: Session | None, width_px: float
+) -> None:
+    row = box.row(align=True)
+    icon = "DISCLOSURE_TRI_DOWN" if shot.expanded else "DISCLOSURE_TRI_RIGHT"
+    row.prop(shot, "expanded", text="", icon=icon, emboss=False)
+    last = shot.frame_start + shot.num_scene_frames - 1
+    row.label(text=f"{shot.name}  {shot.frame_start}-{last}")
+    shown = next((take for take in shot.takes if take.job_id == shot.shown), None)
+    if shown is not None:
+        _draw_stepper(row, index, shot, shown)
+    for take in shot.takes:
+        _draw_progress(box, take, session)
+    for take in shot.takes:
+        if take.message and (shot.expanded or take == shown or not take.placed):
+            explain(box, f"Take {take.number}: {take.message}", width_px)
+    if shot.expanded:
+        for take in reversed(shot.takes):
+            _draw_take(box.column(align=True), shot, take, width_px)
+
+
+def _draw_stepper(row: bpy.types.UILayout, index: int, shot: ThreeDimoShot, shown: ThreeDimoTake) -> None:
+    for step, icon in ((-1, "TRIA_LEFT"), (1, "TRIA_RIGHT")):
+        side = row.row(align=True)
+        side.enabled = len(shot.takes) > 1
+        button = side.operator("threedimo.step_take", text="", icon=icon)
+        button.shot, button.step = index, step
+        if step < 0:
+            row.label(text=f"Take {shown.number}")
+    star = "SOLO_ON" if shot.chosen == shown.job_id else "SOLO_OFF"
+    row.operator("threedimo.choose_take", text="", icon=star).job_id = shown.job_id
+    row.operator("threedimo.regenerate", text="", icon="ADD").job_id = shown.job_id
+
+
+def _running(take: ThreeDimoTake, session: Session | None) -> Job | None:
+    job = session.jobs.get(take.job_id) if session is not None else None
+    return None if job is None or job.ended else job
+
+
+def _draw_progress(box: bpy.types.UILayout, take: ThreeDimoTake, session: Session | None) -> None:
+    job = _running(take, session)
+    if job is None:
+        return
+    row = box.row(align=True)
+    row.progress(factor=job.fraction, text=f"Take {take.number}: {job.sentence()}", type="BAR")
+    row.operator("threedimo.cancel", text="", icon="CANCEL").job_id = take.job_id
+
+
+def _draw_take(column: bpy.types.UILayout, shot: ThreeDimoShot, take: ThreeDimoTake, width_px: float) -> None:
+    row = column.row(align=True)
+    show = row.row(align=True)
+    show.enabled = take.state == "ready"
+    icon = "HIDE_OFF" if shot.shown == take.job_id else "HIDE_ON"
+    show.operator("threedimo.show_take", text="", icon=icon).job_id = take.job_id
+    row.label(
+        text=f"Take {take.number}, {take.state}", icon="SOLO_ON" if shot.chosen == take.job_id else "NONE"
+    )
+    row.operator("threedimo.regenerate", text="", icon="ADD").job_id = take.job_id
+    row.operator("threedimo.delete_take", text="", icon="X").job_id = take.job_id
+    facts = (
+        f"Seed {take.seed}, model {take.model_id or 'not known yet'}",
+        f"Camera {take.camera_hash[:8]}, {take.queued_at[:16].replace('T', ' ')} UTC",
+        take.text,
+    )
+    for fact in facts:
+        for line in wrapped(fact, width_px):
+            column.label(text=line)
+
+
+class THREEDIMO_PT_batch(Tab, bpy.types.Panel):
+    """All shots at once."""
+
+    bl_idname = "THREEDIMO_PT_batch"
+    bl_label = "Batch"
+    bl_parent_id = THREEDIMO_PT_shot.bl_idname
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, _context: bpy.types.Context) -> None:
+        """Draw the scenes with how many shots their markers make, and the button."""
+        layout = self.layout
+        session = runtime.current_session()
+        for scene in bpy.data.scenes:
+            row = layout.row()
+            row.prop(scene.threedimo, "in_batch", text=scene.name)
+            count = num_shots(scene)
+            row.label(text="1 shot" if count == 1 else f"{count} shots")
+        row = layout.row()
+        row.enabled = session is not None and session.connected
+        row.operator("threedimo.queue", icon="RENDER_ANIMATION")
+
+
+CLASSES = (THREEDIMO_PT_takes, THREEDIMO_PT_batch)
+
+
+def register() -> None:
+    """Add the panels."""
+    for cls in CLASSES:
+        bpy.utils.register_class(cls)
+
+
+def unregister() -> None:
+    """Remove the panels."""
+    for cls in reversed(CLASSES):
+        bpy.utils.unregister_class(cls)

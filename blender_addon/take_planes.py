@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Takes on the plane of their shot: one plane a shot, which shows one take at a time."""
+
+from __future__ import annotations
+
+import bpy
+
+from threedimo.camera import CameraPath
+from threedimo.errors import InvalidCameraPath, InvalidRequest, ThreeDimoError, UnreadableMedia
+
+from .image_plane import fit_plane, make_plane, remove_plane, set_visibility
+from .jobs import PLANE_FOLDER
+from .plane_material import blank_plane, is_blank, show_frames
+from .properties import ThreeDimoShot, ThreeDimoTake
+from .take_records import Found, take_folder, take_mapping
+from .takes import CAMERA_FILE, is_complete
+
+
+def place_take(found: Found) -> None:
+    """Bring a take that has just arrived to its plane, unless another one was chosen for good.
+
+    Raises:
+        ThreeDimoError: As `show_take`.
+    """
+    chosen = next((take for take in found.shot.takes if take.job_id == found.shot.chosen), None)
+    if chosen is None or chosen.job_id == found.take.job_id or shot_plane(found.scene, found.shot) is None:
+        show_take(found)
+    found.take.placed = True
+
+
+def show_take(found: Found) -> None:
+    """Show a take on the plane of its shot; the plane is made with the first one.
+
+    The plane is fitted anew only if camera or model were others, so that a person's own changes to it last.
+
+    Raises:
+        InvalidRequest: The take is not done yet.
+        UnreadableMedia: Its frames are no longer on disk, or cannot be read.
+        InvalidCameraPath: The camera was deleted, or its path is not on disk any more.
+        InvalidScene: The plane's material was changed so that it cannot show frames.
+    """
+    scene, shot, take = found
+    _check_frames(shot, take)
+    frames, mapping = take_folder(take) / PLANE_FOLDER, take_mapping(shot, take)
+    plane = shot_plane(scene, shot)
+    before = next((other for other in shot.takes if other.job_id == shot.shown), None)
+    fits = before is not None and (before.camera_hash, before.model_id) == (take.camera_hash, take.model_id)
+    if plane is None or not fits:
+        if shot.camera is None:
+            raise InvalidCameraPath(
+                "the camera of this job is no longer in the file",
+                given=take.label,
+                remedy=f"take the frames from {frames}",
+            )
+        width, height = _frame_size(take)
+        path = CameraPath.from_json(take_folder(take) / CAMERA_FILE).for_size(width, height)
+        if plane is None:
+            plane = make_plane(scene, shot.camera, frames, path, mapping, f"3DiMo {take.label}")
+        else:
+            fit_plane(plane, scene, shot.camera, path, mapping)
+    show_frames(plane, frames, mapping)
+    shot.plane, shot.shown, take.placed, take.message = plane, take.job_id, True, ""
+    set_visibility(plane, mapping, "shot" if shot.is_cut else "always")
+    _hide_others(scene, shot)
+
+
+def shot_plane(scene: bpy.types.Scene, shot: ThreeDimoShot) -> bpy.types.Object | None:
+    """The plane of a shot, or None if there is none in the scene: deleted ones live on in the record."""
+    plane = shot.plane
+    return plane if plane is not None and scene.objects.get(plane.name) == plane else None
+
+
+def showable_takes(shot: ThreeDimoShot) -> list[ThreeDimoTake]:
+    """The takes that are done and whose frames are there, in order."""
+    return [take for take in shot.takes if take.state == "ready" and has_frames(shot, take)]
+
+
+def neighbour(shot: ThreeDimoShot, step: int) -> ThreeDimoTake | None:
+    """The take that is `step` places away from the shown one, round the end; None if there is no other."""
+    showable = showable_takes(shot)
+    others = [take for take in showable if take.job_id != shot.shown]
+    if not others:
+        return None
+    position = next((i for i, take in enumerate(showable) if take.job_id == shot.shown), None)
+    if position is None:
+        return others[0 if step > 0 else -1]
+    return showable[(position + step) % len(showable)]
+
+
+def release_take(found: Found) -> None:
+    """Let another take have the plane before this one is removed; the last one's plane goes with it."""
+    scene, shot, take = found
+    if shot.shown != take.job_id:
+        return
+    other = neighbour(shot, -1)
+    if other is not None:
+        show_take(Found(scene, shot, other))
+        return
+    if shot.plane is not None:
+        remove_plane(shot.plane)
+    shot.plane, shot.shown = None, ""
+
+
+def check_plane(scene: bpy.types.Scene, shot: ThreeDimoShot) -> bool:
+    """Turn a plane grey whose frames are gone, or bring frames back that are there again.
+
+    Returns:
+        Whether something changed.
+    """
+    plane = shot_plane(scene, shot)
+    take = next((take for take in shot.takes if take.job_id == shot.shown), None)
+    if plane is None or take is None or is_blank(plane) == (not has_frames(shot, take)):
+        return False
+    try:
+        if is_blank(plane):
+            show_frames(plane, take_folder(take) / PLANE_FOLDER, take_mapping(shot, take))
+            take.message = ""
+        else:
+            take.message = str(_frames_are_gone(take))
+            blank_plane(plane)
+    except ThreeDimoError as error:
+        changed = take.message != str(error)
+        take.message = str(error)
+        return changed
+    return True
+
+
+def _check_frames(shot: ThreeDimoShot, take: ThreeDimoTake) -> None:
+    if take.state != "ready":
+        raise InvalidRequest(
+            "this take has no frames yet", given=f"take {take.number}, {take.state}", remedy="wait for it"
+        )
+    if not has_frames(shot, take):
+        raise _frames_are_gone(take)
+
+
+def has_frames(shot: ThreeDimoShot, take: ThreeDimoTake) -> bool:
+    """Whether every frame of a take is on disk."""
+    return is_complete(take_folder(take) / PLANE_FOLDER, shot.num_scene_frames)
+
+
+def _frames_are_gone(take: ThreeDimoTake) -> UnreadableMedia:
+    return UnreadableMedia(
+        f"the frames of take {take.number} are no longer on disk",
+        given=take_folder(take) / PLANE_FOLDER,
+        remedy="put them back, fetch them again with Reattach Jobs, or show another take",
+    )
+
+
+def _hide_others(scene: bpy.types.Scene, shown: ThreeDimoShot) -> None:
+    """Two planes before one camera at one time would lie in each other."""
+    for shot in scene.threedimo.shots:
+        if shot == shown or shot.camera != shown.camera or not shot.takes:
+            continue
+        overlap = (
+            shot.frame_start < shown.frame_start + shown.num_scene_frames
+            and shown.frame_start < shot.frame_start + shot.num_scene_frames
+        )
+        plane = shot_plane(scene, shot)
+        if plane is not None and (overlap or not (shot.is_cut and shown.is_cut)):
+            set_visibility(plane, take_mapping(shot, shot.takes[0]), "hidden")
+
+
+def _frame_size(take: ThreeDimoTake) -> tuple[int, int]:
+    frame = take_folder(take) / PLANE_FOLDER / "00000.png"
+    image = bpy.data.images.load(str(frame), check_existing=False)
+    try:
+        width, height = image.size
+    finally:
+        bpy.data.images.remove(image)
+    if not width or not height:
+        raise UnreadableMedia("a frame of the result cannot be read", given=frame)
+    return width, height

@@ -1,0 +1,272 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A take on disk: its sheet, which says how it is made, and the files that belong to it. No bpy here.
+
+The sheet (`take.json`) is written when a shot is queued and never changes in what was asked for. From it a
+take can be sent after a restart, made once more with another seed, and understood years later.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import uuid
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
+
+import msgspec
+
+from threedimo.camera import CameraPath
+from threedimo.errors import InvalidRequest, UnreadableMedia, UnwritableFolder
+
+from .jobs import PLANE_FOLDER, RESULT_FOLDER
+from .orders import Order
+from .timeline import FrameMapping
+
+if TYPE_CHECKING:
+    from threedimo.wire.messages import GenerateRequest
+
+SHEET_FILE = "take.json"
+CAMERA_FILE = "camera.json"
+# Footage of 10,000 pictures in deep folders stays below this.
+MAX_SHEET_BYTES = 16 * 1024 * 1024
+_MAX_RESULT_BYTES = 1024 * 1024
+
+_Kind = TypeVar("_Kind")
+_Count = Annotated[int, msgspec.Meta(ge=1, le=100_000)]
+
+
+class InputFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A file that went in, and its SHA-256 once it was read; "" before."""
+
+    path: str
+    sha256: str = ""
+
+
+class TakeSheet(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a take is made.
+
+    Attributes:
+        job_id: The job's UUID, also the name of its folder.
+        queued_at: When it was queued: ISO 8601, UTC.
+        camera_hash: SHA-256 of the camera path, by which equal camera work is recognised.
+    """
+
+    version: Literal[1] = 1
+    job_id: str
+    queued_at: str
+    frame_start: int
+    num_scene_frames: _Count
+    scene_fps: Annotated[float, msgspec.Meta(gt=0, le=1000)]
+    num_frames: _Count
+    reference_image: InputFile
+    driving_files: Annotated[list[InputFile], msgspec.Meta(min_length=1, max_length=10_000)]
+    driving_fps: float | None
+    driving_start_s: float
+    text: str
+    # Blender's integers end here.
+    seed: Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
+    camera_hash: str
+
+
+class _ResultModel(msgspec.Struct):
+    """The part of the server's `result.json` that is asked for here."""
+
+    model_id: str
+
+
+def check_job_id(job_id: str) -> None:
+    """Refuse what is no UUID in its usual form: the id becomes the name of a folder.
+
+    Raises:
+        InvalidRequest: It is something else.
+    """
+    try:
+        usual = str(uuid.UUID(job_id)) == job_id
+    except ValueError:
+        usual = False
+    if not usual:
+        raise InvalidRequest(
+            "a job id is a UUID", given=job_id, allowed="such as 0f0e0d0c-1111-4222-8333-444455556666"
+        )
+
+
+def camera_hash(path: CameraPath) -> str:
+    """SHA-256 of all that a camera path says."""
+    frame = f"{path.fps!r} {path.width} {path.height}".encode()
+    return hashlib.sha256(frame + path.to_bytes()).hexdigest()
+
+
+def write_take(
+    folder: Path, job_id: str, order: Order, mapping: FrameMapping, known_hashes: dict[str, str]
+) -> TakeSheet:
+    """Make the folder of a new take, with its sheet and its camera.
+
+    Args:
+        folder: Must not be there yet: a take never takes another's place.
+        job_id: As `check_job_id` wants it.
+        order: What is asked for.
+        mapping: Which scene frames the shot has.
+        known_hashes: SHA-256 by path for the files that must be what they were for an earlier take.
+
+    Raises:
+        UnwritableFolder: The folder exists or cannot be made.
+    """
+    sheet = TakeSheet(
+        job_id=job_id,
+        queued_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        frame_start=mapping.frame_start,
+        num_scene_frames=mapping.num_scene_frames,
+        scene_fps=mapping.scene_fps,
+        num_frames=mapping.num_frames,
+        reference_image=_input_file(order.reference_image, known_hashes),
+        driving_files=[_input_file(path, known_hashes) for path in order.driving_files],
+        driving_fps=order.driving_fps,
+        driving_start_s=order.driving_start_s,
+        text=order.text,
+        seed=order.seed,
+        camera_hash=camera_hash(order.camera_path),
+    )
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise UnwritableFolder(
+            f"the job's folder cannot be made: {error.strerror}",
+            given=folder,
+            remedy="choose another output folder in the add-on's preferences",
+        ) from error
+    order.camera_path.to_json(folder / CAMERA_FILE)
+    _write_sheet(folder, sheet)
+    return sheet
+
+
+def read_sheet(folder: Path) -> TakeSheet:
+    """Read a take's sheet.
+
+    Raises:
+        UnreadableMedia: It is missing, too large or damaged.
+    """
+    return _read_json(folder / SHEET_FILE, MAX_SHEET_BYTES, TakeSheet)
+
+
+def read_order(folder: Path) -> tuple[TakeSheet, Order]:
+    """What was asked for, as it stood when the take was queued.
+
+    Raises:
+        UnreadableMedia: The sheet is missing or damaged.
+        InvalidCameraPath: The camera is missing or damaged.
+    """
+    sheet = read_sheet(folder)
+    order = Order(
+        reference_image=Path(sheet.reference_image.path),
+        driving_files=tuple(Path(file.path) for file in sheet.driving_files),
+        driving_fps=sheet.driving_fps,
+        driving_start_s=sheet.driving_start_s,
+        text=sheet.text,
+        camera_path=CameraPath.from_json(folder / CAMERA_FILE),
+        seed=sheet.seed,
+    )
+    return sheet, order
+
+
+def seal(folder: Path, request: GenerateRequest) -> None:
+    """Compare the files that were read with those the take was queued with; note the hashes of new ones.
+
+    Raises:
+        InvalidRequest: A file is not what it was.
+        UnreadableMedia, UnwritableFolder: The sheet cannot be read or written.
+    """
+    sheet = read_sheet(folder)
+    queued = [sheet.reference_image, *sheet.driving_files]
+    read = [request.reference_image, *request.driving_footage.files]
+    for before, now in zip(queued, read, strict=True):
+        if before.sha256 not in ("", now.hash):
+            raise InvalidRequest(
+                "a file was changed since this take was queued",
+                given=before.path,
+                remedy="put the file back, or generate the shot anew",
+            )
+    sealed = [InputFile(before.path, now.hash) for before, now in zip(queued, read, strict=True)]
+    if sealed != queued:
+        _write_sheet(
+            folder, msgspec.structs.replace(sheet, reference_image=sealed[0], driving_files=sealed[1:])
+        )
+
+
+def read_model_id(folder: Path) -> str:
+    """Which model made the take, as the server's own `result.json` says.
+
+    Raises:
+        UnreadableMedia: The file is missing or damaged.
+    """
+    return _read_json(folder / RESULT_FOLDER / "result.json", _MAX_RESULT_BYTES, _ResultModel).model_id
+
+
+def is_complete(plane_folder: Path, num_scene_frames: int) -> bool:
+    """Whether there is a frame for every scene frame: a missing one would render magenta."""
+    try:
+        names = {path.name for path in plane_folder.iterdir()}
+    except OSError:
+        return False
+    return all(f"{j:05d}.png" in names for j in range(num_scene_frames))
+
+
+def delete_files(folder: Path, job_id: str) -> None:
+    """Delete what belongs to a take, and nothing else that may lie in its folder.
+
+    A .blend from elsewhere can name any folder: only one that carries the job's id and its sheet is touched.
+
+    Raises:
+        UnreadableMedia: The folder holds no sheet.
+        InvalidRequest: The folder is not this job's.
+        UnwritableFolder: Something cannot be deleted.
+    """
+    if folder.name != job_id or read_sheet(folder).job_id != job_id:
+        raise InvalidRequest("this is not the folder of the take", given=folder, allowed=job_id)
+    try:
+        for name in (RESULT_FOLDER, f"{RESULT_FOLDER}.part", PLANE_FOLDER):
+            if (folder / name).exists():
+                shutil.rmtree(folder / name)
+        for name in (CAMERA_FILE, SHEET_FILE):
+            (folder / name).unlink(missing_ok=True)
+        if not any(folder.iterdir()):
+            folder.rmdir()
+    except OSError as error:
+        raise UnwritableFolder(
+            f"the take's files cannot be deleted: {error.strerror}",
+            given=error.filename,
+            remedy=f"delete {folder} by hand",
+        ) from error
+
+
+def _input_file(path: Path, known_hashes: dict[str, str]) -> InputFile:
+    return InputFile(str(path), known_hashes.get(str(path), ""))
+
+
+def _write_sheet(folder: Path, sheet: TakeSheet) -> None:
+    file = folder / SHEET_FILE
+    part = folder / f".{SHEET_FILE}.part"
+    try:
+        part.write_bytes(msgspec.json.format(msgspec.json.encode(sheet), indent=1))
+        part.replace(file)
+    except OSError as error:
+        raise UnwritableFolder(
+            f"the take's sheet cannot be written: {error.strerror}", given=file, remedy="free some space"
+        ) from error
+
+
+def _read_json(file: Path, max_bytes: int, kind: type[_Kind]) -> _Kind:
+    try:
+        if file.stat().st_size > max_bytes:
+            raise UnreadableMedia("the file is too large", given=file, allowed=f"{max_bytes} bytes")
+        return msgspec.json.decode(file.read_bytes(), type=kind)
+    except OSError as error:
+        raise UnreadableMedia(
+            f"a file of the take cannot be read: {error.strerror}",
+            given=file,
+            remedy="put the take's files back, or generate the shot anew",
+        ) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UnreadableMedia(
+            f"a file of the take is damaged: {error}", given=file, remedy="generate the shot anew"
+        ) from error
