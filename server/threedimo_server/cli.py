@@ -17,6 +17,7 @@ from threedimo.version import VERSION
 from threedimo_server.arguments import (
     CommandParser,
     add_footage_options,
+    add_model_options,
     add_output_options,
     add_server_option,
     add_shot_options,
@@ -221,12 +222,7 @@ def _add_serve(commands: argparse._SubParsersAction[CommandParser]) -> None:
         help="run the server until Ctrl-C",
         description="Runs the server on this machine until Ctrl-C or SIGTERM. Jobs and results outlive it.",
     )
-    command.add_argument(
-        "--model",
-        default="embedded",
-        metavar="MODEL",
-        help='"embedded" (default), a folder, or a Hugging Face hub id',
-    )
+    add_model_options(command)
     command.add_argument(
         "--device",
         action="append",
@@ -355,6 +351,8 @@ def _serve(options: argparse.Namespace) -> int:
     config = ServerConfig(
         home=home_folder(),
         model=options.model,
+        adapter=options.adapter,
+        untrained=options.untrained,
         devices=tuple(options.device or ("auto",)),
         control_port=port,
         data_port=port + 1 if data_port is None and port is not None else data_port,

@@ -20,6 +20,8 @@ class ServerConfig:
     Args:
         home: Folder of the queue, assets, results, logs and the connection file. Made if missing.
         model: "embedded", a folder, or a hub id; see `threedimo.model_info`.
+        adapter: Folder of what was trained in the model, or None.
+        untrained: Serve a stock Wan model without an adapter, in which motion and camera do nothing.
         devices: One worker process is started for each, for example ("cuda:0", "cuda:1"); "auto" picks one.
         host: Address to listen on. Only loopback addresses are allowed.
         control_port: TCP port of the control socket, or None for any free one.
@@ -30,7 +32,8 @@ class ServerConfig:
         worker_silence_s: A worker without a heartbeat for this long is killed and its job queued again.
         cancel_grace_s: A worker that works on for this long after a cancel is killed.
         client_silence_s: A connection that says nothing for this long must say hello again.
-        worker_command: Program of a worker. It is given `--link`, `--name`, `--model` and `--device`.
+        worker_command: Program of a worker. It is given `--link`, `--name`, `--model`, `--device`, and
+            `--adapter` or `--untrained` if they were chosen.
 
     Raises:
         AccessRefused: `host` is not a loopback address.
@@ -39,6 +42,8 @@ class ServerConfig:
 
     home: Path
     model: str = "embedded"
+    adapter: str | None = None
+    untrained: bool = False
     devices: tuple[str, ...] = ("auto",)
     host: str = "127.0.0.1"
     control_port: int | None = None

@@ -56,7 +56,8 @@ def run_server(config: ServerConfig) -> int:
         The exit status, 0.
 
     Raises:
-        ModelNotFound, InvalidModel: There is no such model.
+        ModelNotFound, InvalidModel: There is no such model or adapter.
+        UntrainedModel: It is a stock Wan model without an adapter.
         PortInUse: Another program listens on a port of `config`.
         ServerError: Another server uses the home folder.
         StorageError: The home folder cannot be used.
@@ -72,6 +73,8 @@ def run_server(config: ServerConfig) -> int:
     try:
         write_connection(connection_file, front.connection)
         logger.info("serving %s on %s and %s", config.model, front.connection.control, front.connection.data)
+        if config.untrained:
+            logger.warning("motion and camera control of this model are untrained: both do nothing")
         front.serve_until(lambda: bool(signals))
     finally:
         remove_connection(connection_file, front.connection)
@@ -90,7 +93,7 @@ class Front:
 
     def __init__(self, config: ServerConfig, log_folder: Path):
         self._config = config
-        model = read_model_info(config.model)
+        model = read_model_info(config.model, config.adapter, untrained=config.untrained)
         self._queue = JobQueue(config.home / "jobs.sqlite", max_queued=config.limits.max_queued_jobs)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         try:
