@@ -3,12 +3,13 @@
     motion_encoder/     config.json and weights
     camera_encoder/     config.json and weights
     motion_adapter/     adapter.safetensors: the `*.motion_attn.*` tensors of the transformer
-                        adapter.json: the configuration of the generator they were trained in
+                        adapter.json: the generator they were trained in, by name, configuration and weights
     backbone_lora/      low-rank changes of the generator's own layers, if it was trained with any
                         (`threedimo.lora`)
+    threedimo.json      what generator and adapter make together; written last
 
-The generator's own weights stay with the generator. Its configuration is compared on loading, because motion
-layers of one generator say nothing to another.
+The generator's own weights stay with the generator. Its configuration and a fingerprint of its weights are
+compared on loading, because motion layers of one generator say nothing to another.
 """
 
 from __future__ import annotations
@@ -18,18 +19,45 @@ import os
 from pathlib import Path
 from typing import Any, TypeVar
 
+import msgspec
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from threedimo.errors import InvalidModel, ModelNotFound
-from threedimo.lora import Lora, merge_lora, read_lora, require_unchanged, save_lora
+from threedimo.errors import InvalidModel
+from threedimo.fingerprint import backbone_fingerprint
+from threedimo.lora import LORA_NAME, Lora, check_lora, merge_lora, read_lora, require_unchanged, save_lora
+from threedimo.model_files import INFO_NAME, read_object
+from threedimo.model_info import adapter_folder
 from threedimo.models import CameraEncoder, MotionEncoder, MotionWanTransformer3DModel
+from threedimo.weight_files import check_network, file_shapes, loading
+from threedimo.wire.messages import ModelInfo
 
 TENSORS_NAME = Path("motion_adapter", "adapter.safetensors")
-CONFIG_NAME = Path("motion_adapter", "adapter.json")
+ORIGIN_NAME = Path("motion_adapter", "adapter.json")
+MOTION_SIZES = ("motion_dim", "motion_inner_dim", "motion_num_heads")
+"""What the configuration of a generator with motion layers has and a stock one's has not."""
+
+_REMEDY = "load it into the generator that it was trained in"
 
 Encoder = TypeVar("Encoder", MotionEncoder, CameraEncoder)
+
+
+class Origin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The generator that an adapter was trained in.
+
+    Attributes:
+        base: Its name, for people.
+        weights: `backbone_fingerprint` of it.
+        config: Its configuration, with the sizes of the motion layers.
+    """
+
+    base: str
+    weights: str
+    config: dict[str, Any]
+
+    def motion_sizes(self) -> dict[str, int]:
+        """Arguments of `MotionWanTransformer3DModel.from_transformer`."""
+        return {name: self.config[name] for name in MOTION_SIZES}
 
 
 def save_adapter(
@@ -37,23 +65,96 @@ def save_adapter(
     transformer: MotionWanTransformer3DModel,
     motion_encoder: MotionEncoder,
     camera_encoder: CameraEncoder,
+    *,
+    base: str,
+    info: ModelInfo,
     lora: Lora | None = None,
 ) -> None:
-    """Write an adapter checkpoint; the folder is made if needed."""
+    """Write an adapter checkpoint; the folder is made if needed, and an earlier adapter in it is replaced.
+
+    Args:
+        folder: To write.
+        transformer: With its motion layers; its own weights must be those of the base.
+        motion_encoder: Of the same training.
+        camera_encoder: Likewise.
+        base: Name of the generator without motion layers, for people.
+        info: What generator and adapter make together.
+        lora: Low-rank changes of the generator, which are not merged into `transformer`.
+
+    Raises:
+        InvalidModel: Low-rank changes are merged into the generator.
+    """
+    require_unchanged(transformer)
     folder = Path(folder)
+    for stale in (INFO_NAME, LORA_NAME):
+        (folder / stale).unlink(missing_ok=True)
     if lora is not None:
         save_lora(folder, lora)
     motion_encoder.save_pretrained(folder / "motion_encoder")
     camera_encoder.save_pretrained(folder / "camera_encoder")
-    (folder / CONFIG_NAME).parent.mkdir(parents=True, exist_ok=True)
+    (folder / ORIGIN_NAME).parent.mkdir(parents=True, exist_ok=True)
     tensors = {name: p.detach().contiguous() for name, p in transformer.motion_parameters().items()}
     save_file(tensors, folder / TENSORS_NAME)
-    (folder / CONFIG_NAME).write_text(json.dumps(_fingerprint(transformer), indent=2, sort_keys=True) + "\n")
+    origin = Origin(base, backbone_fingerprint(transformer), _public_config(transformer))
+    (folder / ORIGIN_NAME).write_bytes(msgspec.json.format(msgspec.json.encode(origin)) + b"\n")
+    (folder / INFO_NAME).write_bytes(msgspec.json.format(msgspec.json.encode(info)) + b"\n")
+
+
+def read_origin(folder: Path) -> Origin:
+    """Read which generator an adapter belongs to.
+
+    Raises:
+        InvalidModel: That is missing or damaged.
+    """
+    try:
+        origin = msgspec.convert(read_object(folder / ORIGIN_NAME, named=str(ORIGIN_NAME)), Origin)
+    except msgspec.ValidationError as error:
+        raise InvalidModel(f"{ORIGIN_NAME} cannot be understood: {error}", given=folder) from error
+    if not all(isinstance(origin.config.get(name), int) for name in MOTION_SIZES):
+        raise InvalidModel(f"{ORIGIN_NAME} does not say the sizes of the motion layers", given=folder)
+    return origin
+
+
+def check_adapter(folder: Path, transformer: MotionWanTransformer3DModel, base: str) -> None:
+    """Compare everything of an adapter but its values with a generator, which may be on the device "meta".
+
+    Args:
+        folder: Of the adapter.
+        transformer: With motion layers, of any values or none.
+        base: What the generator is called, for the message.
+
+    Raises:
+        InvalidModel: Files are missing or damaged, or belong to another generator.
+    """
+    origin, own = read_origin(folder), _public_config(transformer)
+    names = sorted(
+        name for name in own.keys() | origin.config.keys() if own.get(name) != origin.config.get(name)
+    )
+    if names:
+        raise InvalidModel(
+            "the adapter was trained in another generator",
+            given=_named(base, {name: own.get(name) for name in names}),
+            allowed=_named(origin.base, {name: origin.config.get(name) for name in names}),
+            remedy=_REMEDY,
+        )
+    check_lora(folder, transformer)
+    expected = {name: tuple(p.shape) for name, p in transformer.motion_parameters().items()}
+    given = file_shapes(folder / TENSORS_NAME, named=str(TENSORS_NAME))
+    wrong = sorted(name for name in expected.keys() | given.keys() if expected.get(name) != given.get(name))
+    if wrong:
+        raise InvalidModel(
+            f"{TENSORS_NAME} does not hold the generator's motion layers",
+            given=f"{len(wrong)} differ, first {wrong[0]}",
+        )
+    _check_encoder(folder / "motion_encoder", MotionEncoder, transformer.config["motion_dim"])
+    _check_encoder(folder / "camera_encoder", CameraEncoder, transformer.config["motion_dim"])
 
 
 def load_adapter(
     folder: str | os.PathLike[str],
     transformer: MotionWanTransformer3DModel,
+    *,
+    base: str,
     dtype: torch.dtype = torch.float32,
 ) -> tuple[MotionEncoder, CameraEncoder]:
     """Read an adapter checkpoint into a transformer.
@@ -63,6 +164,7 @@ def load_adapter(
     Args:
         folder: What `save_adapter` wrote.
         transformer: Receives the motion layers.
+        base: What the transformer is called, for messages.
         dtype: Number format of the encoders.
 
     Returns:
@@ -73,17 +175,15 @@ def load_adapter(
         InvalidModel: Files are missing or damaged, or belong to another generator, or the generator holds
             the low-rank changes of another adapter.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise ModelNotFound(
-            "no adapter in this folder", given=folder, remedy="check the spelling of the path"
-        )
-    _require_same_generator(folder, transformer)
+    folder = adapter_folder(folder)
     require_unchanged(transformer)
+    check_adapter(folder, transformer, base)
+    _require_same_weights(folder, transformer, base)
     lora = read_lora(folder, transformer)
-    tensors = _read_tensors(folder, transformer)
-    motion_encoder = _load_encoder(MotionEncoder, folder / "motion_encoder", transformer, dtype)
-    camera_encoder = _load_encoder(CameraEncoder, folder / "camera_encoder", transformer, dtype)
+    with loading(folder):
+        tensors = load_file(folder / TENSORS_NAME)
+        motion_encoder = _load_encoder(MotionEncoder, folder / "motion_encoder", dtype)
+        camera_encoder = _load_encoder(CameraEncoder, folder / "camera_encoder", dtype)
     with torch.no_grad():
         for name, parameter in transformer.motion_parameters().items():
             parameter.copy_(tensors[name])
@@ -92,65 +192,38 @@ def load_adapter(
     return motion_encoder, camera_encoder
 
 
-def _fingerprint(transformer: MotionWanTransformer3DModel) -> dict[str, Any]:
+def _public_config(transformer: MotionWanTransformer3DModel) -> dict[str, Any]:
     public = {name: value for name, value in transformer.config.items() if not name.startswith("_")}
     return json.loads(json.dumps(public))  # as it will be after a round trip: tuples become lists
 
 
-def _require_same_generator(folder: Path, transformer: MotionWanTransformer3DModel) -> None:
-    try:
-        trained_on = json.loads((folder / CONFIG_NAME).read_bytes())
-    except (OSError, ValueError) as error:
-        raise InvalidModel(f"{CONFIG_NAME} is missing or damaged", given=folder) from error
-    if not isinstance(trained_on, dict):
-        raise InvalidModel(f"{CONFIG_NAME} is not a configuration", given=folder)
-    own = _fingerprint(transformer)
-    if trained_on == own:
-        return
-    names = sorted(name for name in own.keys() | trained_on.keys() if own.get(name) != trained_on.get(name))
-    raise InvalidModel(
-        "the adapter was trained on another generator",
-        given=", ".join(f"{name}={trained_on.get(name)}" for name in names),
-        allowed=", ".join(f"{name}={own.get(name)}" for name in names),
-        remedy="load it into the generator that it was trained on",
-    )
+def _named(base: str, values: dict[str, Any]) -> str:
+    return f"{base}, which has " + ", ".join(f"{name}={value}" for name, value in values.items())
 
 
-def _read_tensors(folder: Path, transformer: MotionWanTransformer3DModel) -> dict[str, torch.Tensor]:
-    try:
-        tensors = load_file(folder / TENSORS_NAME)
-    except (OSError, SafetensorError) as error:
-        raise InvalidModel(f"{TENSORS_NAME} is missing or damaged", given=folder) from error
-    expected = {name: tuple(p.shape) for name, p in transformer.motion_parameters().items()}
-    given = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    if expected != given:
-        wrong = sorted(
-            name for name in expected.keys() | given.keys() if expected.get(name) != given.get(name)
-        )
+def _require_same_weights(folder: Path, transformer: MotionWanTransformer3DModel, base: str) -> None:
+    """Fine-tunes of one generator have its configuration and other weights."""
+    origin, own = read_origin(folder), backbone_fingerprint(transformer)
+    if own != origin.weights:
         raise InvalidModel(
-            f"{TENSORS_NAME} does not hold the generator's motion layers",
-            given=f"{len(wrong)} differ, first {wrong[0]}",
+            "the adapter was trained in a generator with other weights",
+            given=f"{base}, weights {own}",
+            allowed=f"{origin.base}, weights {origin.weights}",
+            remedy=_REMEDY,
         )
-    return tensors
 
 
-def _load_encoder(
-    cls: type[Encoder], folder: Path, transformer: MotionWanTransformer3DModel, dtype: torch.dtype
-) -> Encoder:
-    try:
-        loaded: Any = cls.from_pretrained(
-            folder, torch_dtype=dtype, use_safetensors=True, local_files_only=True, output_loading_info=True
-        )
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise InvalidModel(f"{folder.name} of the adapter cannot be loaded: {error}", given=folder) from error
-    encoder, loading = loaded
-    if loading["missing_keys"]:
-        raise InvalidModel(f"{folder.name} of the adapter lacks {loading['missing_keys'][0]}", given=folder)
-    widths = encoder.config["motion_dim"], transformer.config["motion_dim"]
-    if widths[0] != widths[1]:
+def _check_encoder(folder: Path, cls: type[Encoder], motion_dim: int) -> None:
+    encoder = check_network(folder, cls)
+    width = encoder.config["motion_dim"]
+    if width != motion_dim:
         raise InvalidModel(
             f"{folder.name} makes tokens of another width than the motion layers read",
-            given=widths[0],
-            allowed=str(widths[1]),
+            given=width,
+            allowed=str(motion_dim),
         )
+
+
+def _load_encoder(cls: type[Encoder], folder: Path, dtype: torch.dtype) -> Encoder:
+    encoder: Any = cls.from_pretrained(folder, torch_dtype=dtype, use_safetensors=True, local_files_only=True)
     return encoder

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from threedimo.errors import InvalidModel
+from threedimo.model_files import INDEX_NAME, read_object
 from threedimo.wire.messages import ModelInfo
 
 COMPONENT_CLASSES: dict[str, tuple[str, frozenset[str]]] = {
@@ -18,7 +20,40 @@ COMPONENT_CLASSES: dict[str, tuple[str, frozenset[str]]] = {
 }
 """What each component may be: the library that a model's index names, and the classes of it."""
 
-WITH_WEIGHTS = ("text_encoder", "vae", "transformer", "motion_encoder", "camera_encoder")
+STOCK_COMPONENT_CLASSES = {name: COMPONENT_CLASSES[name] for name in ("tokenizer", "text_encoder", "vae")} | {
+    "transformer": ("diffusers", frozenset({"WanTransformer3DModel"})),
+    "scheduler": ("diffusers", frozenset({"UniPCMultistepScheduler", "FlowMatchEulerDiscreteScheduler"})),
+}
+"""The same of a stock Wan model, of which only the `shift` of the scheduler is used."""
+
+
+def require_index(folder: Path, classes: dict[str, tuple[str, frozenset[str]]]) -> dict[str, Any]:
+    """Read a model's index and refuse one that names other classes than it may.
+
+    Args:
+        folder: Of the model.
+        classes: `COMPONENT_CLASSES` or `STOCK_COMPONENT_CLASSES`.
+
+    Returns:
+        The index.
+
+    Raises:
+        InvalidModel: A class is not allowed, or a component has no folder.
+    """
+    index = read_object(folder / INDEX_NAME)
+    for name, (library, allowed) in classes.items():
+        entry = index.get(name)
+        if not (isinstance(entry, list) and len(entry) == 2 and entry[0] == library and entry[1] in allowed):
+            raise InvalidModel(
+                f"{name} in {INDEX_NAME} is not what it may be",
+                given=entry,
+                allowed=" or ".join(f"{library}.{cls}" for cls in sorted(allowed)),
+            )
+        if not (folder / name).is_dir():
+            raise InvalidModel(
+                f"the model has no folder {name}", given=folder, remedy="copy the whole folder again"
+            )
+    return index
 
 
 def require_fit(components: dict[str, Any], info: ModelInfo) -> None:

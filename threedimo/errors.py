@@ -139,6 +139,12 @@ class InvalidModel(ModelError):
     code = "model.invalid"
 
 
+class UntrainedModel(ModelError):
+    """A stock model without motion layers, where motion and camera would do nothing."""
+
+    code = "model.untrained"
+
+
 class OutOfMemory(ModelError):
     """The device has too little memory for this request."""
 

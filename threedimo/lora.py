@@ -14,11 +14,11 @@ from pathlib import Path
 from weakref import WeakSet
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from threedimo.errors import InvalidModel
+from threedimo.weight_files import file_shapes
 
 LORA_NAME = Path("backbone_lora", "pytorch_lora_weights.safetensors")
 _PREFIX, _A, _B = "transformer.", ".lora_A.weight", ".lora_B.weight"
@@ -48,37 +48,49 @@ def save_lora(folder: Path, lora: Lora) -> None:
     save_file(tensors, folder / LORA_NAME, metadata={"format": "pt", "rank": str(lora.rank)})
 
 
-def read_lora(folder: Path, transformer: nn.Module) -> Lora | None:
-    """Read the changes that an adapter's folder holds, None where it holds none.
+def check_lora(folder: Path, transformer: nn.Module) -> list[str]:
+    """Look at the changes that an adapter's folder holds without loading them.
+
+    Args:
+        folder: Of the adapter.
+        transformer: Whose layers they must be; it may be on the device "meta".
+
+    Returns:
+        The names of the changed layers as they are stored; none where there is no file.
 
     Raises:
         InvalidModel: The file is damaged, or its layers are not the transformer's.
     """
     file = folder / LORA_NAME
     if not file.exists():
-        return None
-    try:
-        tensors = load_file(file)
-    except (OSError, SafetensorError) as error:
-        raise InvalidModel(f"{LORA_NAME} is damaged: {error}", given=folder) from error
-    names = sorted({name.removesuffix(_A).removesuffix(_B) for name in tensors})
-    layers = {}
+        return []
+    shapes = file_shapes(file, named=str(LORA_NAME))
+    names = sorted({name.removesuffix(_A).removesuffix(_B) for name in shapes})
+    own = {name: module for name, module in transformer.named_modules() if isinstance(module, nn.Linear)}
     for name in names:
-        a, b = tensors.get(name + _A), tensors.get(name + _B)
-        layer = dict(transformer.named_modules()).get(name.removeprefix(_PREFIX))
-        if (
-            a is None
-            or b is None
-            or not isinstance(layer, nn.Linear)
-            or (b.shape[0], a.shape[1], b.shape[1]) != (*layer.weight.shape, a.shape[0])
-        ):
+        a, b = shapes.get(name + _A, ()), shapes.get(name + _B, ())
+        layer = own.get(name.removeprefix(_PREFIX))
+        if layer is None or not len(a) == len(b) == 2 or (b[0], a[1], b[1]) != (*layer.weight.shape, a[0]):
             raise InvalidModel(
                 f"{LORA_NAME} does not fit the generator, first at {name}",
                 given=folder,
                 remedy="load it into the generator that it was trained on",
             )
-        layers[name.removeprefix(_PREFIX)] = a, b
-    return Lora(len(next(iter(layers.values()))[0]) if layers else 0, layers)
+    return names
+
+
+def read_lora(folder: Path, transformer: nn.Module) -> Lora | None:
+    """Read the changes that an adapter's folder holds, None where it holds none.
+
+    Raises:
+        InvalidModel: The file is damaged, or its layers are not the transformer's.
+    """
+    names = check_lora(folder, transformer)
+    if not names:
+        return None
+    tensors = load_file(folder / LORA_NAME)
+    layers = {name.removeprefix(_PREFIX): (tensors[name + _A], tensors[name + _B]) for name in names}
+    return Lora(len(next(iter(layers.values()))[0]), layers)
 
 
 def require_unchanged(transformer: nn.Module) -> None:

@@ -1,27 +1,32 @@
 """Where a model's files are and what the model can make, without torch.
 
-A model is a folder in the format of diffusers (`model_index.json`, one folder per component) with one file
-more, `threedimo.json`: the fields of `threedimo.wire.messages.ModelInfo`.
+A model is a folder in the format of diffusers (`model_index.json`, one folder per component). One of this
+project has one file more, `threedimo.json`: the fields of `threedimo.wire.messages.ModelInfo`. A stock Wan
+model has none; the adapter that is loaded into it brings its own.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
 import msgspec
 
-from threedimo.errors import InvalidModel, ModelNotFound
+from threedimo.errors import InvalidModel, InvalidRequest, ModelNotFound, UntrainedModel
+from threedimo.model_files import INDEX_NAME, INFO_NAME, MAX_JSON_BYTES, is_stock, read_object
 from threedimo.wire.messages import ModelInfo
 
 EMBEDDED = "embedded"
-INFO_NAME = "threedimo.json"
-INDEX_NAME = "model_index.json"
 
-_MAX_INFO_BYTES = 1024 * 1024
 _HUB_ID = re.compile(r"^[0-9A-Za-z][0-9A-Za-z_.\-]{0,95}/[0-9A-Za-z][0-9A-Za-z_.\-]{0,95}$")
 # Only data: no pickled weights and no code are ever fetched.
 _HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.md"]
+_NAME_LENGTH = 50
+_UNTRAINED_NOTES = (
+    "A stock Wan model without an adapter: its motion and camera control are untrained. It animates the "
+    "reference image as the text says, and neither the driving footage nor the camera path has any effect."
+)
 
 
 def model_folder(model: str) -> Path:
@@ -50,32 +55,134 @@ def model_folder(model: str) -> Path:
     )
 
 
-def read_model_info(model: str) -> ModelInfo:
+def adapter_folder(adapter: str | os.PathLike[str]) -> Path:
+    """The folder that holds an adapter's files.
+
+    Raises:
+        ModelNotFound: There is no such folder.
+    """
+    folder = Path(adapter).expanduser()
+    if not folder.is_dir():
+        raise ModelNotFound(
+            "no adapter in this folder", given=folder, remedy="check the spelling of the path"
+        )
+    return folder
+
+
+def model_name(model: str) -> str:
+    """What a model is called, without the place where this machine keeps it; at most 50 characters."""
+    folder = Path(model).expanduser()
+    name = folder.resolve().name if folder.is_dir() else model.rpartition("/")[2]
+    return name[:_NAME_LENGTH]
+
+
+def read_model_info(
+    model: str, adapter: str | os.PathLike[str] | None = None, *, untrained: bool = False
+) -> ModelInfo:
     """Read what a model can make.
 
     Args:
-        model: As in `model_folder`.
+        model: As in `model_folder`; a model of this project or a stock Wan model.
+        adapter: Folder of an adapter that is loaded into it, which then says what can be made.
+        untrained: Accept a stock Wan model without an adapter, in which motion and camera do nothing.
+
+    Raises:
+        ModelNotFound: There is no such model or adapter.
+        UntrainedModel: It is a stock Wan model, and there is neither an adapter nor `untrained`.
+        InvalidModel: A description is missing, damaged, or contradicts itself.
+        InvalidRequest: `untrained` was asked of what is trained.
+    """
+    folder = model_folder(model)
+    if adapter is None and untrained:
+        if is_stock(folder):
+            return stock_info(model)
+        raise InvalidRequest(
+            "this is a model with trained motion layers, not a stock Wan model",
+            given=model,
+            remedy="leave out the option for untrained ones",
+        )
+    if untrained:
+        raise InvalidRequest(
+            "a model with an adapter is not untrained", given=adapter, remedy="choose one of the two options"
+        )
+    if adapter is not None:
+        is_stock(folder)
+        return read_adapter_info(adapter)
+    if is_stock(folder):
+        raise UntrainedModel(
+            "this is a stock Wan model, whose motion and camera control are untrained",
+            given=model,
+            allowed="a stock model with an adapter",
+            remedy="name an adapter that was trained in it with --adapter FOLDER (in Python adapter=), or "
+            "see what it makes without control with --untrained (in Python untrained=True)",
+        )
+    return _described(folder)
+
+
+def read_adapter_info(adapter: str | os.PathLike[str]) -> ModelInfo:
+    """Read what an adapter and its generator make together.
+
+    Raises:
+        ModelNotFound: There is no such folder.
+        InvalidModel: The description is missing, damaged, or contradicts itself.
+    """
+    return _described(adapter_folder(adapter))
+
+
+def stock_info(model: str) -> ModelInfo:
+    """What a stock Wan model makes without motion layers, from its published size and rate.
 
     Raises:
         ModelNotFound: There is no such model.
-        InvalidModel: Its description is missing, damaged, or contradicts itself.
+        InvalidModel: A file is missing or damaged.
     """
     folder = model_folder(model)
-    for name in (INFO_NAME, INDEX_NAME):
-        if not (folder / name).is_file():
-            raise InvalidModel(
-                f"the model's folder has no {name}",
-                given=model,
-                remedy="choose a folder that holds a whole model",
-            )
+    vae, transformer = (read_object(folder / part / "config.json") for part in ("vae", "transformer"))
+    # The models that take a clean first frame by per-token timesteps (Wan2.2-TI2V-5B) are those of 24 fps.
+    first_frame = bool(read_object(folder / INDEX_NAME).get("expand_timesteps"))
+    try:
+        info = msgspec.convert(
+            {
+                "id": f"stock-{model_name(model)}",
+                "trained": False,
+                "width": 832,
+                "height": 480,
+                "num_frames": 121 if first_frame else 81,
+                "max_frames": 241 if first_frame else 161,
+                "fps": 24.0 if first_frame else 16.0,
+                # The library's own defaults, on which older configurations rely.
+                "frame_step": vae.get("scale_factor_temporal", 4),
+                "size_step": vae.get("scale_factor_spatial", 8) * transformer.get("patch_size", (1, 2, 2))[1],
+                "num_inference_steps": 50,
+                "text_guidance_scale": 5.0,
+                "motion_guidance_scale": 1.0,
+                "notes": _UNTRAINED_NOTES,
+            },
+            type=ModelInfo,
+        )
+    except (msgspec.ValidationError, TypeError, IndexError, KeyError) as error:
+        raise InvalidModel(
+            f"config.json of vae or transformer cannot be understood: {error}", given=folder
+        ) from error
+    _require_consistent(info, folder)
+    return info
+
+
+def _described(folder: Path) -> ModelInfo:
     path = folder / INFO_NAME
-    if path.stat().st_size > _MAX_INFO_BYTES:
-        raise InvalidModel(f"{INFO_NAME} is too large", given=model, allowed=f"{_MAX_INFO_BYTES} bytes")
+    if not path.is_file():
+        raise InvalidModel(
+            f"the folder has no {INFO_NAME}",
+            given=folder,
+            remedy="choose a folder that was written completely",
+        )
+    if path.stat().st_size > MAX_JSON_BYTES:
+        raise InvalidModel(f"{INFO_NAME} is too large", given=folder, allowed=f"{MAX_JSON_BYTES} bytes")
     try:
         info = msgspec.json.decode(path.read_bytes(), type=ModelInfo)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise InvalidModel(f"{INFO_NAME} cannot be understood: {error}", given=model) from error
-    _require_consistent(info, model)
+        raise InvalidModel(f"{INFO_NAME} cannot be understood: {error}", given=folder) from error
+    _require_consistent(info, folder)
     return info
 
 
@@ -97,7 +204,7 @@ def _hub_folder(model: str) -> Path:
         ) from error
 
 
-def _require_consistent(info: ModelInfo, model: str) -> None:
+def _require_consistent(info: ModelInfo, folder: Path) -> None:
     checks = {
         "num_frames must not exceed max_frames": info.num_frames <= info.max_frames,
         "num_frames must be a multiple of frame_step, plus 1": info.num_frames % info.frame_step
@@ -107,4 +214,4 @@ def _require_consistent(info: ModelInfo, model: str) -> None:
     }
     for rule, holds in checks.items():
         if not holds:
-            raise InvalidModel(f"{INFO_NAME} contradicts itself: {rule}", given=model)
+            raise InvalidModel(f"{INFO_NAME} contradicts itself: {rule}", given=folder)

@@ -30,7 +30,8 @@ from threedimo.errors import InvalidModel, OutOfMemory
 from threedimo.guidance import Branch, Conditions, guidance_branches
 from threedimo.latents import decode_frames, decode_preview, encode_video
 from threedimo.media import fit_frames, normalise
-from threedimo.model_info import INFO_NAME, read_model_info
+from threedimo.model_files import INFO_NAME
+from threedimo.model_info import read_adapter_info, read_model_info
 from threedimo.models import CameraEncoder, MotionEncoder, MotionWanTransformer3DModel
 from threedimo.progress import Progress, Step
 from threedimo.prompts import encode_text
@@ -341,19 +342,43 @@ class MotionTransferPipeline(DiffusionPipeline):
         described = msgspec.json.format(msgspec.json.encode(self.info), indent=2)
         (Path(save_directory) / INFO_NAME).write_bytes(described + b"\n")
 
-    def save_adapter(self, folder: str | os.PathLike[str]) -> None:
-        """Write only what the method adds to the generator: see `threedimo.adapters`."""
-        save_adapter(folder, self.transformer, self.motion_encoder, self.camera_encoder)
+    def save_adapter(self, folder: str | os.PathLike[str], *, base: str | None = None) -> None:
+        """Write only what the method adds to the generator: see `threedimo.adapters`.
 
-    def load_adapter(self, folder: str | os.PathLike[str]) -> None:
-        """Take encoders and motion layers from a folder that `save_adapter` wrote.
+        Args:
+            folder: To write.
+            base: What people call the generator without the motion layers; None means as the model.
+
+        Raises:
+            InvalidModel: An adapter's low-rank changes are merged into the generator.
+        """
+        save_adapter(
+            folder,
+            self.transformer,
+            self.motion_encoder,
+            self.camera_encoder,
+            base=base or self.info.id,
+            info=self.info,
+        )
+
+    def load_adapter(self, folder: str | os.PathLike[str], *, base: str | None = None) -> None:
+        """Take encoders, motion layers and `info` from a folder that `save_adapter` wrote.
+
+        Args:
+            folder: To read.
+            base: What people call this model, for messages; None means by its id.
 
         Raises:
             ModelNotFound: There is no such folder.
-            InvalidModel: It was trained on another generator, is damaged, or lacks something.
+            InvalidModel: It was trained in another generator, is damaged, or lacks something.
         """
+        info = read_adapter_info(folder)
+        require_fit(self.components, info)
         device, dtype = self.motion_encoder.device, self.motion_encoder.dtype
-        self.motion_encoder, self.camera_encoder = load_adapter(folder, self.transformer, dtype)
+        self.motion_encoder, self.camera_encoder = load_adapter(
+            folder, self.transformer, base=base or self.info.id, dtype=dtype
+        )
+        self.info = info
         encoders: list[torch.nn.Module] = [self.motion_encoder, self.camera_encoder]
         for encoder in encoders:
             encoder.to(device=device)

@@ -40,6 +40,28 @@ def add_shot_options(command: CommandParser, frames: str = "frames to make: 4k+1
     shot.add_argument("--seed", type=whole, default=0, metavar="N", help="equal seeds repeat (default: 0)")
 
 
+def add_model_options(command: CommandParser) -> None:
+    """Which model is loaded, and what of it was trained elsewhere."""
+    command.add_argument(
+        "--model",
+        default="embedded",
+        metavar="MODEL",
+        help='"embedded" (default), a folder, or a Hugging Face hub id: a model of this project, or a stock '
+        "Wan model in the layout of diffusers",
+    )
+    layers = command.add_mutually_exclusive_group()
+    layers.add_argument(
+        "--adapter",
+        metavar="FOLDER",
+        help="what was trained in MODEL, as `threedimo-train finetune-export` writes it",
+    )
+    layers.add_argument(
+        "--untrained",
+        action="store_true",
+        help="load a stock Wan model without an adapter: motion and camera then do nothing",
+    )
+
+
 def add_output_options(command: CommandParser, default: str | None = None) -> None:
     """What every command does with its output folder, and who makes it."""
     output = command.add_argument_group("output")

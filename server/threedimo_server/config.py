@@ -21,6 +21,8 @@ class ServerConfig:
     Args:
         home: Folder of the queue, assets, results, logs and the connection file. Made if missing.
         model: "embedded", a folder, or a hub id; see `threedimo.model_info`.
+        adapter: Folder of what was trained in the model, or None.
+        untrained: Serve a stock Wan model without an adapter, in which motion and camera do nothing.
         devices: One worker process is started for each, for example ("cuda:0", "cuda:1"); "auto" picks one.
         host: IPv4 address to listen on, 0.0.0.0 for all of this machine's. Any but loopback needs keys; see
             `threedimo_server.gate`.
@@ -34,7 +36,8 @@ class ServerConfig:
             after twice as long, and so on up to `MAX_RETRY_S`.
         cancel_grace_s: A worker that works on for this long after a cancel is killed.
         client_silence_s: A connection that says nothing for this long must say hello again.
-        worker_command: Program of a worker. It is given `--link`, `--name`, `--model` and `--device`.
+        worker_command: Program of a worker. It is given `--link`, `--name`, `--model`, `--device`, and
+            `--adapter` or `--untrained` if they were chosen.
 
     Raises:
         ServerError: An address, port, device or number is not possible.
@@ -42,6 +45,8 @@ class ServerConfig:
 
     home: Path
     model: str = "embedded"
+    adapter: str | None = None
+    untrained: bool = False
     devices: tuple[str, ...] = ("auto",)
     host: str = "127.0.0.1"
     control_port: int | None = None

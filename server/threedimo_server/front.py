@@ -65,7 +65,8 @@ def run_server(config: ServerConfig, *, end_with_input: bool = False) -> int:
         The exit status, 0.
 
     Raises:
-        ModelNotFound, InvalidModel: There is no such model.
+        ModelNotFound, InvalidModel: There is no such model or adapter.
+        UntrainedModel: It is a stock Wan model without an adapter.
         PortInUse: Another program listens on a port of `config`.
         ServerError: Another server uses the home folder, or the address is not this machine's.
         InvalidKey, AccessRefused: Other machines could connect, and the keys for that are not in order.
@@ -84,6 +85,8 @@ def run_server(config: ServerConfig, *, end_with_input: bool = False) -> int:
     try:
         write_connection(connection_file, front.connection)
         logger.info("serving %s on %s and %s", config.model, *front.endpoints)
+        if config.untrained:
+            logger.warning("motion and camera control of this model are untrained: both do nothing")
         front.tell_others()
         _warn_of_little_space(config)
         front.serve_until(lambda: bool(signals))
@@ -119,7 +122,7 @@ class Front:
 
     def __init__(self, config: ServerConfig, log_folder: Path):
         self._config = config
-        model = read_model_info(config.model)
+        model = read_model_info(config.model, config.adapter, untrained=config.untrained)
         self._queue = JobQueue(config.home / "jobs.sqlite", max_queued=config.limits.max_queued_jobs)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         try:

@@ -130,7 +130,7 @@ def read_result_frames(folder: Path, indices: list[int]) -> np.ndarray:
 
 def model_caption(model: ModelInfo) -> str:
     """Which model made a sheet's pictures, and whether they mean anything."""
-    trained = "" if model.trained else " (not trained: the pictures mean nothing)"
+    trained = "" if model.trained else " (not trained: motion and camera have no effect)"
     return f"model: {model.id}{trained}"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from threedimo_server.arguments import LAST_PORT, CommandParser, port
+from threedimo_server.arguments import LAST_PORT, CommandParser, add_model_options, port
 
 DESCRIPTION = """\
 Runs the server until Ctrl-C or SIGTERM. Jobs and results outlive it. Other machines reach it only with
@@ -28,12 +28,7 @@ def add_serve(commands: argparse._SubParsersAction[CommandParser]) -> None:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    command.add_argument(
-        "--model",
-        default="embedded",
-        metavar="MODEL",
-        help='"embedded" (default), a folder, or a Hugging Face hub id',
-    )
+    add_model_options(command)
     command.add_argument(
         "--device",
         action="append",
@@ -73,6 +68,8 @@ def _serve(command: CommandParser, options: argparse.Namespace) -> int:
     config = ServerConfig(
         home=home_folder(),
         model=options.model,
+        adapter=options.adapter,
+        untrained=options.untrained,
         devices=tuple(options.device or ("auto",)),
         host=options.host,
         control_port=control_port,

@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import zmq
 
@@ -48,7 +48,15 @@ ORPHANED_EXIT = 4
 _SENTENCE_LENGTH = 300
 _TEXT_LENGTH = 1500
 
-LoadPipeline = Callable[[str, str], "MotionTransferPipeline"]
+
+class LoadPipeline(Protocol):
+    """What `threedimo.checkpoints.load_pipeline` does for a worker."""
+
+    def __call__(
+        self, model: str, adapter: str | None, /, *, untrained: bool, device: str
+    ) -> MotionTransferPipeline:
+        """Make a pipeline."""
+        ...
 
 
 def main(arguments: list[str] | None = None, load: LoadPipeline | None = None) -> int:
@@ -56,7 +64,7 @@ def main(arguments: list[str] | None = None, load: LoadPipeline | None = None) -
 
     Args:
         arguments: Of the command line; None means this process's own.
-        load: Makes a pipeline of a model and a device; None means `threedimo.checkpoints.load_pipeline`.
+        load: Makes the pipeline; None means `threedimo.checkpoints.load_pipeline`.
 
     Returns:
         The exit status if the model cannot be loaded. Otherwise it does not return.
@@ -64,6 +72,8 @@ def main(arguments: list[str] | None = None, load: LoadPipeline | None = None) -
     parser = argparse.ArgumentParser(prog="threedimo_server.worker", description=__doc__)
     for name in ("--link", "--name", "--model", "--device"):
         parser.add_argument(name, required=True)
+    parser.add_argument("--adapter")
+    parser.add_argument("--untrained", action="store_true")
     options = parser.parse_args(arguments)
     log_to(None)
     threading.Thread(target=_end_with_front, daemon=True).start()
@@ -72,7 +82,12 @@ def main(arguments: list[str] | None = None, load: LoadPipeline | None = None) -
     heart = threading.Thread(target=_beat, args=(context, options.link, options.name, over), daemon=True)
     heart.start()
     worker = Worker(_connect(context, options.link, options.name.encode()))
-    status = worker.run(lambda: (load or _load_pipeline)(options.model, options.device), options.device)
+
+    def loaded() -> MotionTransferPipeline:
+        make = load or _load_pipeline
+        return make(options.model, options.adapter, untrained=options.untrained, device=options.device)
+
+    status = worker.run(loaded, options.device)
     over.set()
     heart.join()
     context.term()  # Waits until the last report has left.
@@ -143,10 +158,12 @@ class Worker:
                 self._cancelled = {(message.job_id, message.epoch)}
 
 
-def _load_pipeline(model: str, device: str) -> MotionTransferPipeline:
-    from threedimo.checkpoints import load_pipeline
+def _load_pipeline(
+    model: str, adapter: str | None, *, untrained: bool, device: str
+) -> MotionTransferPipeline:
+    from threedimo.checkpoints import load_pipeline  # takes seconds, which must not delay the heartbeat
 
-    return load_pipeline(model, device=device)
+    return load_pipeline(model, adapter, untrained=untrained, device=device)
 
 
 def _connect(context: zmq.Context[zmq.Socket[bytes]], link: str, name: bytes) -> zmq.Socket[bytes]:

@@ -233,6 +233,8 @@ class WorkerPool:
             *self._config.worker_command,
             *("--link", self._endpoint, "--name", worker.name.decode()),
             *("--model", self._config.model, "--device", device),
+            *(() if self._config.adapter is None else ("--adapter", self._config.adapter)),
+            *(("--untrained",) if self._config.untrained else ()),
         ]
         with (self._log_folder / f"worker-{worker.index}.log").open("ab") as log:
             # A session of its own, so that Ctrl+C in the server's terminal reaches the server alone.

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers import FirstBlockCacheConfig, WanTransformer3DModel
+from diffusers.hooks import apply_group_offloading
 from diffusers.hooks._helpers import TransformerBlockRegistry
 
 from threedimo.models import MotionWanTransformer3DModel, MotionWanTransformerBlock
@@ -126,6 +127,50 @@ def test_lora_recipes_for_the_backbone_leave_the_motion_layers_alone(untrained):
     targeted = [name for name, _ in untrained.named_modules() if name.endswith(LORA_TARGETS)]
     assert len(targeted) == len(untrained.blocks) * (2 * 4 + 2)
     assert not any("motion_attn" in name for name in targeted)
+
+
+def test_a_lora_for_the_stock_transformer_makes_the_same_change_in_ours(
+    base, untrained, video_inputs, tokens
+):
+    layers = ("blocks.0.attn1.to_q", "blocks.1.ffn.net.2")
+    lora = {}
+    for name in layers:
+        out_features, in_features = base.get_submodule(name).weight.shape
+        lora[f"transformer.{name}.lora_A.weight"] = torch.randn(2, in_features)
+        lora[f"transformer.{name}.lora_B.weight"] = torch.randn(out_features, 2)
+    inputs = video_inputs()
+    plain = velocity(base, **inputs)
+    # A copy, because both hold the same tensors and the library wraps modules.
+    stock = WanTransformer3DModel.from_config(base.config)
+    stock.load_state_dict(base.state_dict())
+    for model in (stock, untrained):
+        model.load_lora_adapter(dict(lora), prefix="transformer")
+    changed = velocity(stock, **inputs)
+    assert not torch.allclose(changed, plain, atol=1e-3)
+    assert torch.equal(velocity(untrained, **inputs, **tokens), changed)
+
+
+def test_blocks_that_come_from_another_memory_change_nothing(trained, video_inputs, tokens):
+    inputs = video_inputs()
+    expected = velocity(trained, **inputs, **tokens)
+    apply_group_offloading(
+        trained,
+        onload_device=torch.device("cpu"),
+        offload_device=torch.device("cpu"),
+        offload_type="block_level",
+        num_blocks_per_group=1,
+    )
+    assert torch.equal(velocity(trained, **inputs, **tokens), expected)
+
+
+def test_weights_kept_in_eight_bits_are_computed_in_full(trained, video_inputs, tokens):
+    inputs = video_inputs()
+    expected = velocity(trained, **inputs, **tokens)
+    trained.enable_layerwise_casting(storage_dtype=torch.float8_e4m3fn, compute_dtype=torch.float32)
+    kept = {p.dtype for block in trained.blocks for p in block.attn1.to_q.parameters()}
+    assert kept == {torch.float8_e4m3fn}
+    answer = velocity(trained, **inputs, **tokens)
+    assert (answer - expected).square().mean() < 0.05 * expected.square().mean()
 
 
 def test_an_adapter_is_exactly_the_motion_attn_tensors(base, untrained):

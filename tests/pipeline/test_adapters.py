@@ -13,7 +13,7 @@ from threedimo.errors import InvalidModel, ModelNotFound
 from threedimo.pipeline import MotionTransferPipeline
 
 TENSORS = Path("motion_adapter", "adapter.safetensors")
-CONFIG = Path("motion_adapter", "adapter.json")
+ORIGIN = Path("motion_adapter", "adapter.json")
 
 
 @pytest.fixture
@@ -52,7 +52,8 @@ def test_an_adapter_carries_everything_that_the_method_adds(
 
 
 def test_it_holds_only_encoders_and_motion_layers(pipeline, adapter):
-    assert {path.name for path in adapter.iterdir()} == {"motion_encoder", "camera_encoder", "motion_adapter"}
+    parts = {"motion_encoder", "camera_encoder", "motion_adapter", "threedimo.json"}
+    assert {path.name for path in adapter.iterdir()} == parts
     tensors = load_file(adapter / TENSORS)
     assert tensors.keys() == pipeline.transformer.motion_parameters().keys()
     assert all(".motion_attn." in name for name in tensors)
@@ -66,11 +67,14 @@ def test_an_adapter_takes_the_number_format_of_the_pipeline(tiny_pipeline_folder
 
 
 def test_another_generators_adapter_is_refused_naming_both_and_changing_nothing(other, adapter):
-    config = json.loads((adapter / CONFIG).read_text())
-    (adapter / CONFIG).write_text(json.dumps(config | {"num_layers": 30, "ffn_dim": 64}))
+    origin = json.loads((adapter / ORIGIN).read_text())
+    origin["config"] |= {"num_layers": 30, "ffn_dim": 64}
+    (adapter / ORIGIN).write_text(json.dumps(origin | {"base": "Wan-Large"}))
     before = weights(other)
     with pytest.raises(
-        InvalidModel, match=r"given: ffn_dim=64, num_layers=30\). Allowed: ffn_dim=32, num_layers=2"
+        InvalidModel,
+        match=r"given: tiny, which has ffn_dim=32, num_layers=2\). "
+        "Allowed: Wan-Large, which has ffn_dim=64, num_layers=30",
     ):
         other.load_adapter(adapter)
     for name, value in weights(other).items():
@@ -93,12 +97,12 @@ def test_an_encoder_that_lacks_a_tensor_is_refused_and_nothing_is_changed(other,
     del tensors[lost]
     save_file(tensors, file, metadata={"format": "pt"})
     before = weights(other)
-    with pytest.raises(InvalidModel, match=f"{encoder} of the adapter lacks {lost}"):
+    with pytest.raises(InvalidModel, match=f"{encoder} lacks 1 tensors, first {lost}"):
         other.load_adapter(adapter)
     assert all(torch.equal(before[name], value) for name, value in weights(other).items())
 
 
-@pytest.mark.parametrize("spoiled", [TENSORS, CONFIG, Path("camera_encoder", "config.json")])
+@pytest.mark.parametrize("spoiled", [TENSORS, ORIGIN, Path("camera_encoder", "config.json")])
 def test_damaged_or_missing_files_are_named(other, adapter, spoiled):
     (adapter / spoiled).write_bytes(b"damaged")
     with pytest.raises(InvalidModel, match=spoiled.parts[0]):

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from threedimo.model_info import INDEX_NAME, INFO_NAME
+from threedimo.model_files import INDEX_NAME, INFO_NAME
 from threedimo.wire.client import Client, Event, Refused, Result, Timing, make_asset
 from threedimo.wire.connection import ConnectionInfo, read_connection
 from threedimo.wire.messages import FINAL_STATES, Asset, Footage, GenerateRequest, ModelInfo
@@ -50,7 +50,7 @@ def tiny_info() -> ModelInfo:
 def tiny_model(tmp_path_factory: pytest.TempPathFactory, tiny_info: ModelInfo) -> Path:
     folder = tmp_path_factory.mktemp("model")
     (folder / INFO_NAME).write_bytes(msgspec.json.encode(tiny_info))
-    (folder / INDEX_NAME).write_text("{}")
+    (folder / INDEX_NAME).write_text('{"_class_name": "MotionTransferPipeline"}')
     return folder
 
 

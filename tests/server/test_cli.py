@@ -183,6 +183,7 @@ def test_the_options_are_those_that_scripts_know():
             "--steps",
         ],
         "serve": [
+            "--adapter",
             "--data-port",
             "--device",
             "--end-with-input",
@@ -190,6 +191,7 @@ def test_the_options_are_those_that_scripts_know():
             "--host",
             "--model",
             "--port",
+            "--untrained",
         ],
         "keys": ["--help"],
         "jobs": ["--help", "--server"],
@@ -211,6 +213,16 @@ def test_no_such_model(threedimo):
     done = threedimo("serve", "--model", "/no/such/folder")
     assert done.returncode == 6
     assert "threedimo: error [model.not_found]:" in done.stderr
+
+
+def test_a_stock_model_is_served_only_with_an_adapter_or_on_request(threedimo, tiny_stock_folder):
+    done = threedimo("serve", "--model", tiny_stock_folder)
+    assert done.returncode == 6
+    assert "threedimo: error [model.untrained]: this is a stock Wan model" in done.stderr
+    assert "--adapter FOLDER" in done.stderr
+    assert "--untrained" in done.stderr
+    both = threedimo("serve", "--model", tiny_stock_folder, "--untrained", "--adapter", "somewhere")
+    assert both.returncode == 2
 
 
 def test_an_output_folder_with_other_things_is_refused_before_any_work(threedimo, picture, tmp_path):

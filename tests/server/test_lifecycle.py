@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -241,3 +242,30 @@ def test_the_real_worker_makes_a_shot_with_a_real_pipeline(
         "rendering",
         "writing",
     }
+
+
+def test_a_stock_model_is_served_with_its_adapter_and_not_with_that_of_another(
+    start_server: Callable[..., Any],
+    follow: Callable[..., Any],
+    inputs: Any,
+    tiny_stock_folder: Path,
+    tiny_trained_stock: Any,
+    tmp_path: Path,
+) -> None:
+    adapter = tmp_path / "adapter"
+    tiny_trained_stock.save_adapter(adapter, base="wan")
+    server = start_server(tiny_stock_folder, real_worker=True, adapter=str(adapter))
+    follower = follow(server)
+    follower.submit(inputs, "Front view.")
+    result = follower.wait_for(lambda event: getattr(event, "files", None), patience_s=60.0)
+    assert result.info.model_id == "danced"
+    server.stop()
+
+    origin = adapter / "motion_adapter" / "adapter.json"
+    origin.write_text(json.dumps(json.loads(origin.read_text()) | {"base": "Wan-Other", "weights": "0" * 32}))
+    follower = follow(start_server(tiny_stock_folder, real_worker=True, adapter=str(adapter)))
+    job_id = follower.submit(inputs, "Front view.")
+    failure = follower.wait_for(lambda event: getattr(event, "error_message", None), patience_s=60.0)
+    assert job_id == failure.job_id
+    assert "given: wan, weights" in failure.error_message
+    assert "Allowed: Wan-Other, weights 000" in failure.error_message

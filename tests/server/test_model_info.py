@@ -10,13 +10,14 @@ import msgspec
 import pytest
 
 from threedimo.errors import InvalidModel, ModelNotFound
-from threedimo.model_info import INDEX_NAME, INFO_NAME, model_folder, read_model_info
+from threedimo.model_files import INDEX_NAME, INFO_NAME
+from threedimo.model_info import model_folder, read_model_info
 from threedimo.wire.messages import ModelInfo
 
 
 def write(folder: Path, info: ModelInfo) -> str:
     (folder / INFO_NAME).write_bytes(msgspec.json.encode(info))
-    (folder / INDEX_NAME).write_text("{}")
+    (folder / INDEX_NAME).write_text('{"_class_name": "MotionTransferPipeline"}')
     return str(folder)
 
 

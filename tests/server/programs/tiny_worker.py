@@ -74,7 +74,7 @@ def obey(words: list[str], step: int) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def load(model: str, device: str) -> TinyPipeline:
+def load(model: str, _adapter: str | None, *, untrained: bool, device: str) -> TinyPipeline:
     if Path(model, "broken").exists() or Path(model, f"broken-{device}").exists():
         raise InvalidModel("the weights are damaged", given=model, remedy="copy them again")
     return TinyPipeline(model)

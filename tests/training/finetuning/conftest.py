@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import shutil
-import string
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from diffusers import AutoencoderKLWan, UniPCMultistepScheduler, WanPipeline, WanTransformer3DModel
-from transformers import T5Tokenizer, UMT5Config, UMT5EncoderModel
 
-from threedimo_training.finetuning.base import Clips, MotionSizes, load_base
+from threedimo.stock import MotionSizes
+from threedimo_training.finetuning.base import Clips, load_base
 from threedimo_training.finetuning.finetune import FinetuneOptions, finetune
 from threedimo_training.finetuning.stage import FinetuneStage
 from threedimo_training.samples.sample import ROLES
@@ -27,6 +25,7 @@ def sizes() -> MotionSizes:
     encoder = {
         "frame_size": 32,
         "patch_size": 8,
+        "hand_crop_size": 32,
         "hand_patch_size": 16,
         "num_body_tokens": 2,
         "num_hand_tokens": 1,
@@ -45,43 +44,9 @@ def clips() -> Clips:
 
 
 @pytest.fixture(scope="session")
-def stock(tmp_path_factory) -> Path:
+def stock(tiny_stock_folder) -> Path:
     """A Wan model as others publish them, without anything of ours."""
-    letters = string.ascii_letters + string.digits + string.punctuation
-    pieces = [(name, 0.0) for name in ("<pad>", "</s>", "<unk>")] + [("▁", -2.0)]
-    pieces += [(letter, -3.0) for letter in letters]
-    encoder = UMT5Config(vocab_size=len(pieces), d_model=32, d_kv=8, d_ff=32, num_layers=1, num_heads=2)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        pipeline = WanPipeline(
-            tokenizer=T5Tokenizer(vocab=pieces, extra_ids=0),
-            text_encoder=UMT5EncoderModel(encoder),
-            vae=AutoencoderKLWan(
-                base_dim=4,
-                z_dim=4,
-                dim_mult=[1, 1, 1, 1],
-                num_res_blocks=1,
-                latents_mean=[0.0] * 4,
-                latents_std=[1.0] * 4,
-            ),
-            transformer=WanTransformer3DModel(
-                num_attention_heads=2,
-                attention_head_dim=12,
-                in_channels=4,
-                out_channels=4,
-                text_dim=32,
-                freq_dim=16,
-                ffn_dim=32,
-                num_layers=2,
-                rope_max_seq_len=32,
-            ),
-            scheduler=UniPCMultistepScheduler(
-                prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0
-            ),
-        )
-    folder = tmp_path_factory.mktemp("stock") / "wan"
-    pipeline.save_pretrained(folder)
-    return folder
+    return tiny_stock_folder
 
 
 @pytest.fixture(scope="session")

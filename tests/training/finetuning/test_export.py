@@ -12,10 +12,13 @@ from safetensors.torch import load_file
 
 from threedimo.checkpoints import load_pipeline
 from threedimo.errors import InvalidModel
+from threedimo.fingerprint import backbone_fingerprint
 from threedimo.lora import LORA_NAME
-from threedimo_training.finetuning.base import backbone_fingerprint, load_base
+from threedimo.stock import FULL_SIZE
+from threedimo_training.finetuning.base import load_base
 from threedimo_training.finetuning.export import export_finetuned
 from threedimo_training.finetuning.finetune import finetune
+from threedimo_training.samples.hands import HAND_CROP_SIZE
 
 
 @pytest.fixture
@@ -53,7 +56,9 @@ def test_an_adapter_for_another_base_is_refused_and_changes_nothing(trained, tmp
     before = {name: value.clone() for name, value in base.transformer.state_dict().items()}
     config = tmp_path / "adapter" / "motion_adapter" / "adapter.json"
     right = config.read_text()
-    config.write_text(json.dumps(json.loads(right) | {"num_layers": 30}))
+    other = json.loads(right)
+    other["config"]["num_layers"] = 30
+    config.write_text(json.dumps(other))
     with pytest.raises(InvalidModel, match=r"another generator.*num_layers=30"):
         base.load_adapter(tmp_path / "adapter")
     config.write_text(right)
@@ -76,6 +81,37 @@ def test_low_rank_changes_carry_the_names_that_diffusers_reads(trained, tmp_path
     expected = merged.transformer.blocks[0].attn1.to_q.weight
     assert layer.scaling["default_0"] == 1
     assert torch.allclose(layer.base_layer.weight + change, expected, atol=1e-6)
+
+
+def test_a_stock_model_and_the_adapter_that_was_trained_in_it(options, stock, sizes, tmp_path):
+    options = replace(
+        options,
+        base=str(stock),
+        size=(32, 32),
+        num_frames=9,
+        motion_sizes=sizes,
+        train="lora",
+        learning_rate=1.0,
+    )
+    finetune(options, lambda _: None)
+    for name, whole in (("adapter", False), ("whole", True)):
+        export_finetuned(
+            options.work, tmp_path / name, whole=whole, report=lambda _: None, motion_sizes=sizes
+        )
+    adapted = load_pipeline(str(stock), str(tmp_path / "adapter"), device="cpu")
+    merged = load_pipeline(str(tmp_path / "whole"), device="cpu")
+    assert adapted.info == merged.info
+    assert adapted.info.trained
+    for part in ("transformer", "motion_encoder", "camera_encoder", "vae", "text_encoder"):
+        other = getattr(merged, part).state_dict()
+        for name, value in getattr(adapted, part).state_dict().items():
+            assert torch.equal(value, other[name]), name
+    with pytest.raises(InvalidModel, match="another adapter"):
+        adapted.save_adapter(tmp_path / "again")
+
+
+def test_full_size_hands_are_those_of_the_samples():
+    assert FULL_SIZE.encoder["hand_crop_size"] == HAND_CROP_SIZE
 
 
 def test_a_stock_model_is_trained_and_becomes_one_of_this_project(options, stock, sizes, clips, tmp_path):

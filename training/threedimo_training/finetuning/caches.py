@@ -19,11 +19,11 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from threedimo.errors import StorageError
+from threedimo.fingerprint import fingerprint
 from threedimo.latents import encode_video
 from threedimo.media.writing import storage_errors
 from threedimo.prompts import encode_text
 from threedimo_training.embedded.framewise_convolution import framewise_convolutions
-from threedimo_training.finetuning.base import fingerprint
 from threedimo_training.shards.durable import write_file
 from threedimo_training.trainer.loop import fast_attention
 

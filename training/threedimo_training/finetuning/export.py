@@ -11,10 +11,13 @@ from torch import Tensor
 
 from threedimo.adapters import save_adapter
 from threedimo.errors import TrainingError, TrainingMismatch
+from threedimo.fingerprint import backbone_fingerprint
 from threedimo.lora import Lora, merge_lora
 from threedimo.media.writing import storage_errors
+from threedimo.model_info import model_name
 from threedimo.pipeline import MotionTransferPipeline
-from threedimo_training.finetuning.base import FULL_SIZE, Clips, MotionSizes, backbone_fingerprint, load_base
+from threedimo.stock import FULL_SIZE, MotionSizes
+from threedimo_training.finetuning.base import Clips, load_base
 from threedimo_training.finetuning.plan import FinetunePlan, read_plan
 from threedimo_training.trainer.loop import state_file
 
@@ -56,11 +59,20 @@ def export_finetuned(
             remedy="export with --whole",
         )
     tensors, step = _trained(state_file(work, "finetune"))
-    pipeline = _opened_base(plan, base or plan.base, motion_sizes)
+    base = base or plan.base
+    pipeline = _opened_base(plan, base, motion_sizes)
     lora = _take(pipeline, tensors, plan.lora_rank)
     with storage_errors(output):
         if not whole:
-            save_adapter(output, pipeline.transformer, pipeline.motion_encoder, pipeline.camera_encoder, lora)
+            save_adapter(
+                output,
+                pipeline.transformer,
+                pipeline.motion_encoder,
+                pipeline.camera_encoder,
+                base=model_name(base),
+                info=pipeline.info,
+                lora=lora,
+            )
         else:
             if lora is not None:
                 merge_lora(pipeline.transformer, lora)

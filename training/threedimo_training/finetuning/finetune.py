@@ -13,17 +13,13 @@ import torch
 from accelerate import Accelerator, InitProcessGroupKwargs
 
 from threedimo.errors import InvalidRequest, UnsupportedFrameCount, UnsupportedSize
+from threedimo.fingerprint import backbone_fingerprint, fingerprint
 from threedimo.media.writing import storage_errors
+from threedimo.model_files import is_stock
+from threedimo.model_info import model_folder
 from threedimo.pipeline import MotionTransferPipeline
-from threedimo_training.finetuning.base import (
-    FULL_SIZE,
-    Clips,
-    MotionSizes,
-    backbone_fingerprint,
-    fingerprint,
-    is_stock,
-    load_base,
-)
+from threedimo.stock import FULL_SIZE, MotionSizes
+from threedimo_training.finetuning.base import Clips, load_base
 from threedimo_training.finetuning.batches import Share
 from threedimo_training.finetuning.caches import TextCache, encode_targets
 from threedimo_training.finetuning.clips import ClipFormat, TrainingClip
@@ -145,7 +141,7 @@ def open_base(options: FinetuneOptions, device: torch.device) -> tuple[MotionTra
     # what changes is kept in 32 bits, and without fast 16-bit arithmetic everything is
     frozen = options.train != "full" and has_fast_bfloat16(device)
     dtype = torch.bfloat16 if frozen else torch.float32
-    stock = _stock_clips(options) if is_stock(options.base) else None
+    stock = _stock_clips(options) if is_stock(model_folder(options.base)) else None
     base = load_base(options.base, dtype, stock, options.seed, options.motion_sizes)
     info = base.info
     width, height = options.size or (info.width, info.height)
