@@ -29,10 +29,11 @@ from threedimo_training.trainer.state import load_state
 
 MAX_FILE = "15MB"
 NOTES = (
-    "Interim small model, trained briefly on procedural people only. It makes soft {size}x{size} pictures "
-    "and keeps the reference person's colours and the room. It does not follow the driving motion yet, and "
-    "camera moves show weakly. Photographs of real people come out as smears. It shows that the whole way "
-    "works; for real shots a full-size model is needed."
+    "Interim small model, trained on two processor cores and on procedural people only. It makes blurred "
+    "{size}x{size} pictures in which the reference person, in their colours and room, follows the driver's "
+    "large movements, such as turning, crouching or walking, and the camera; arms and faces are lost. "
+    "Photographs of real people come out as smears. It shows that the whole way works; for real shots a "
+    "full-size model is needed."
 )
 
 
