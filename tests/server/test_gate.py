@@ -119,7 +119,8 @@ def test_keys_where_the_server_has_none_are_told(
     keyed = replace(
         server.connection(), server_key=make_pair("server").public_word, client_secret=ANNA.secret_word
     )
-    assert "the server has no keys" in str(follow(keyed).refusal().error)
+    # which of two messages depends on which side hangs up first
+    assert "has no keys" in str(follow(keyed).refusal().error)
 
 
 def test_a_server_that_comes_back_is_found_again(

@@ -110,7 +110,8 @@ class Channel:
         if self._num_broken < MAX_BROKEN_HANDSHAKES:
             return None
         return AccessRefused(
-            "the server breaks the connection off: it has another key than the one that is known here",
+            "the server breaks the connection off: it has another key than the one that is known here, or it "
+            "has no keys",
             given=self._endpoint,
             remedy="ask for the server's key again, then `threedimo keys remove ADDRESS` and "
             "`threedimo keys trust ADDRESS KEY`",
