@@ -139,8 +139,10 @@ def _assembled(folder: Path, info: ModelInfo, dtype: torch.dtype, attach: Attach
     given: dict[str, Any] = {"use_safetensors": True, "local_files_only": True}
     with loading(folder):
         base: Any = WanTransformer3DModel.from_pretrained(folder / "transformer", torch_dtype=dtype, **given)
+        transformer, motion_encoder, camera_encoder = attach(base)
         # As loaded ones are: torch computes an encoder in training by other kernels, whose rounding differs.
-        transformer, motion_encoder, camera_encoder = (network.eval() for network in attach(base))
+        for network in (transformer, motion_encoder, camera_encoder):
+            network.eval()
         tokenizer: Any = AutoTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
         text_encoder: Any = UMT5EncoderModel.from_pretrained(folder / "text_encoder", dtype=dtype, **given)
         vae: Any = AutoencoderKLWan.from_pretrained(folder / "vae", torch_dtype=torch.float32, **given)
