@@ -213,7 +213,7 @@ def _require_same_weights(folder: Path, transformer: MotionWanTransformer3DModel
         )
 
 
-def _check_encoder(folder: Path, cls: type[Encoder], motion_dim: int) -> None:
+def _check_encoder(folder: Path, cls: type[MotionEncoder | CameraEncoder], motion_dim: int) -> None:
     encoder = check_network(folder, cls)
     width = encoder.config["motion_dim"]
     if width != motion_dim:

@@ -140,8 +140,8 @@ def _assembled(folder: Path, info: ModelInfo, dtype: torch.dtype, attach: Attach
     with loading(folder):
         base: Any = WanTransformer3DModel.from_pretrained(folder / "transformer", torch_dtype=dtype, **given)
         transformer, motion_encoder, camera_encoder = attach(base)
+        # As loaded ones are: torch computes an encoder in training by other kernels, whose rounding differs.
         for network in (transformer, motion_encoder, camera_encoder):
-            # As loaded ones are: in training, torch computes an encoder by kernels that round otherwise.
             network.eval()
         tokenizer: Any = AutoTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
         text_encoder: Any = UMT5EncoderModel.from_pretrained(folder / "text_encoder", dtype=dtype, **given)

@@ -16,6 +16,14 @@ from threedimo.models.transformer_wan import latent_frame_times
 LORA_TARGETS = ("to_q", "to_k", "to_v", "to_out.0", "ffn.net.0.proj", "ffn.net.2")
 
 
+# As published: heads, channels, width of the feed-forward layers, layers; and thousand million parameters.
+PUBLISHED = {
+    "Wan2.2-TI2V-5B": ((24, 48, 14336, 30), 5.0),
+    "Wan2.1-T2V-1.3B": ((12, 16, 8960, 30), 1.4),
+    "Wan2.1-T2V-14B": ((40, 16, 13824, 40), 14.3),
+}
+
+
 @torch.no_grad()
 def velocity(model: WanTransformer3DModel, **inputs: torch.Tensor) -> torch.Tensor:
     return model(**inputs).sample
@@ -70,6 +78,25 @@ def test_from_transformer_copies_every_weight_and_leaves_none_without_value(base
         assert torch.equal(adapted[name], weight), name
     assert not any(tensor.is_meta for tensor in adapted.values())
     assert untrained.config.num_layers == base.config.num_layers
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_motion_layers_fit_published_shapes_and_add_little(name):
+    (num_heads, channels, ffn_dim, num_layers), size = PUBLISHED[name]
+    with torch.device("meta"):
+        base = WanTransformer3DModel(
+            num_attention_heads=num_heads,
+            in_channels=channels,
+            out_channels=channels,
+            ffn_dim=ffn_dim,
+            num_layers=num_layers,
+        )
+        adapted = MotionWanTransformer3DModel.from_transformer(base)
+    own = sum(p.numel() for p in base.parameters())
+    added = sum(p.numel() for p in adapted.motion_parameters().values())
+    assert round(own / 1e9, 1) == size
+    assert sum(p.numel() for p in adapted.parameters()) == own + added
+    assert 0 < added < 0.06 * own
 
 
 def test_save_and_load_change_nothing(trained, video_inputs, tokens, tmp_path):
