@@ -144,14 +144,4 @@ class THREEDIMO_PT_details(Tab, bpy.types.Panel):
 
 CLASSES = (THREEDIMO_PT_shot, THREEDIMO_PT_details)
 
-
-def register() -> None:
-    """Add the tab."""
-    for cls in CLASSES:
-        bpy.utils.register_class(cls)
-
-
-def unregister() -> None:
-    """Remove the tab."""
-    for cls in reversed(CLASSES):
-        bpy.utils.unregister_class(cls)
+register, unregister = bpy.utils.register_classes_factory(CLASSES)

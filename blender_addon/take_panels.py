@@ -129,14 +129,4 @@ class THREEDIMO_PT_batch(Tab, bpy.types.Panel):
 
 CLASSES = (THREEDIMO_PT_takes, THREEDIMO_PT_batch)
 
-
-def register() -> None:
-    """Add the panels."""
-    for cls in CLASSES:
-        bpy.utils.register_class(cls)
-
-
-def unregister() -> None:
-    """Remove the panels."""
-    for cls in reversed(CLASSES):
-        bpy.utils.unregister_class(cls)
+register, unregister = bpy.utils.register_classes_factory(CLASSES)

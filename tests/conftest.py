@@ -11,6 +11,20 @@ import pytest
 if TYPE_CHECKING:
     from threedimo.pipeline import MotionTransferPipeline
 
+TINY_ENCODER = {
+    "frame_size": 32,
+    "patch_size": 8,
+    "hand_crop_size": 16,
+    "hand_patch_size": 8,
+    "num_body_tokens": 2,
+    "num_hand_tokens": 1,
+    "hidden_dim": 16,
+    "num_layers": 1,
+    "num_hand_layers": 1,
+    "num_heads": 2,
+    "motion_dim": 16,
+}
+
 
 def tiny_text_encoder() -> dict[str, Any]:
     """Tokenizer and text encoder of both tiny models; a token for each letter."""
@@ -75,19 +89,6 @@ def tiny_trained_stock(tiny_stock_folder: Path) -> MotionTransferPipeline:
     from threedimo.stock import MotionSizes, with_untrained_layers
     from threedimo.wire.messages import ModelInfo
 
-    encoder = {
-        "frame_size": 32,
-        "patch_size": 8,
-        "hand_crop_size": 16,
-        "hand_patch_size": 8,
-        "num_body_tokens": 2,
-        "num_hand_tokens": 1,
-        "hidden_dim": 16,
-        "num_layers": 1,
-        "num_hand_layers": 1,
-        "num_heads": 2,
-        "motion_dim": 16,
-    }
     info = ModelInfo(
         id="danced",
         trained=True,
@@ -102,7 +103,7 @@ def tiny_trained_stock(tiny_stock_folder: Path) -> MotionTransferPipeline:
         text_guidance_scale=2.0,
         motion_guidance_scale=1.5,
     )
-    sizes = MotionSizes(encoder=encoder, inner_dim=16, num_heads=2, camera_hidden_dim=16)
+    sizes = MotionSizes(encoder=TINY_ENCODER, inner_dim=16, num_heads=2, camera_hidden_dim=16)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         pipeline = with_untrained_layers(str(tiny_stock_folder), info, torch.float32, sizes)
@@ -153,19 +154,7 @@ def tiny_pipeline_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 latents_std=[0.5, 1.0, 2.0, 1.5],
             ),
             transformer=transformer,
-            motion_encoder=MotionEncoder(
-                frame_size=32,
-                patch_size=8,
-                hand_crop_size=16,
-                hand_patch_size=8,
-                num_body_tokens=2,
-                num_hand_tokens=1,
-                hidden_dim=16,
-                num_layers=1,
-                num_hand_layers=1,
-                num_heads=2,
-                motion_dim=16,
-            ),
+            motion_encoder=MotionEncoder(**TINY_ENCODER),
             camera_encoder=CameraEncoder(hidden_dim=16, motion_dim=16),
             scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
             max_text_tokens=128,
