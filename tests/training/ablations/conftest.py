@@ -25,6 +25,7 @@ RECIPE = EmbeddedRecipe(
     autoencoder_images=2,
     autoencoder_clips=1,
     warm_up_batch=2,
+    generator_pairs=3,
     generator_batch=2,
 )
 

@@ -39,6 +39,7 @@ RECIPE = EmbeddedRecipe(
     autoencoder_images=4,
     autoencoder_clips=2,
     warm_up_batch=4,
+    generator_pairs=3,
     generator_batch=2,
 )
 
@@ -98,7 +99,7 @@ def test_clips_in_memory_read_like_clips_in_files(work):
     files = CachedClips(work / "clips")
     memory = CachedClips(work / "clips", resident=True)
     for name in ("driving", "rotations", "hand_visible", "later_hints"):
-        for frames in (slice(None), slice(2, 3)):
+        for frames in (slice(None), slice(2, 3), [0, 2, 3]):
             assert torch.equal(files.read(name, [3, 0, 11], frames), memory.read(name, [3, 0, 11], frames))
 
 
@@ -110,7 +111,7 @@ def test_trains_in_pieces_exports_and_runs(work, tmp_path):
     for stage in STAGES:
         assert state_file(work, stage).exists()
         assert any(line.startswith(stage) for line in lines)
-    assert any("motion_sensitivity" in line for line in lines)
+    assert any("motion_sensitivity" in line and "camera_sensitivity" in line for line in lines)
 
     export(RECIPE, work, tmp_path / "model", lines.append)
     for file in (tmp_path / "model").rglob("*.safetensors"):
@@ -189,6 +190,21 @@ def test_the_encoder_waits_until_the_generator_may_listen(generator_stage):
         generator_stage.losses(step, torch.Generator().manual_seed(step))["loss"].backward()
         learns.append(any(p.grad is not None for p in generator_stage.encoder.parameters()))
     assert learns == [False, True]
+
+
+def test_pairs_come_first_and_whole_clips_later(generator_stage, monkeypatch):
+    seen = []
+    forward = generator_stage.transformer.forward
+    monkeypatch.setattr(
+        generator_stage.transformer,
+        "forward",
+        lambda noised, *rest, **named: seen.append(noised.shape[:3]) or forward(noised, *rest, **named),
+    )
+    for step in (1, RECIPE.generator_steps - 1):
+        generator_stage.losses(step, torch.Generator().manual_seed(1))
+    pairs, clips = seen
+    assert pairs == (RECIPE.generator_pairs, 16, 2)
+    assert clips == (RECIPE.generator_batch, 16, 3)
 
 
 def test_the_encoder_learns_more_slowly_and_nothing_is_left_out(generator_stage):

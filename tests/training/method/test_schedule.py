@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from threedimo_training.method.schedule import draw_stretch, dropped, geometry_weight, mixture, video_frames
+from threedimo_training.method.schedule import dropped, geometry_weight, mixture
 
 
 def test_the_three_mixtures_have_the_papers_proportions():
@@ -15,15 +15,6 @@ def test_the_three_mixtures_have_the_papers_proportions():
 @pytest.mark.parametrize(("progress", "weight"), [(0.0, 0.1), (0.2, 0.05), (0.4, 0.0), (1.0, 0.0)])
 def test_geometry_fades_over_the_first_two_fifths(progress, weight):
     assert geometry_weight(progress) == pytest.approx(weight)
-
-
-def test_stretches_fit_their_video_frames_and_leave_something_to_learn():
-    drawn = [draw_stretch(5, torch.Generator().manual_seed(seed)) for seed in range(200)]
-    assert {(stretch.start, lead) for stretch, lead in drawn} == {(0, 1), (0, 2), (1, 1)}
-    for stretch, lead in drawn:
-        frames = range(17)[video_frames(stretch)]
-        assert len(frames) == 4 * (stretch.stop - stretch.start - 1) + 1
-        assert lead < stretch.stop - stretch.start
 
 
 def test_dropped_samples_are_zero_and_the_others_untouched():

@@ -14,6 +14,7 @@ from torch import Tensor
 from threedimo.camera import CameraPath
 from threedimo.errors import TrainingMismatch
 from threedimo.media.writing import storage_errors, write_png
+from threedimo.models.transformer_wan import TEMPORAL_COMPRESSION
 from threedimo.pipeline import MotionTransferPipeline
 from threedimo.windows import Window
 from threedimo.wire.messages import ModelInfo
@@ -24,12 +25,14 @@ from threedimo_training.embedded.recipe import (
     INFERENCE_STEPS,
     MAX_TEXT_TOKENS,
     MOTION_SCALE,
+    PIXELS_PER_TOKEN,
     TEXT_SCALE,
     make_scheduler,
 )
 from threedimo_training.evaluation.held_out_clips import SPLITS, HeldOutClip
 from threedimo_training.evaluation.measure import ClipTruth, Values
 from threedimo_training.evaluation.probe import Probe
+from threedimo_training.method.excerpts import whole_clip
 from threedimo_training.shards.durable import write_file
 
 RUNS = ("generated", "text_alone", "other_motion")
@@ -88,7 +91,7 @@ def token_pipeline(stage: GeneratorStage, autoencoder: AutoencoderKLWan, ground:
         max_frames=recipe.num_frames,
         fps=recipe.fps,
         frame_step=4,
-        size_step=16,
+        size_step=PIXELS_PER_TOKEN,
         num_inference_steps=INFERENCE_STEPS,
         text_guidance_scale=TEXT_SCALE,
         motion_guidance_scale=MOTION_SCALE,
@@ -167,8 +170,8 @@ def _make_clip(
     clip = held_out.clip(split, index)
     number = held_out.numbers(split)[index]
     with torch.no_grad():
-        motion = stage.motion_tokens([2 * number, 2 * number + 1], slice(None))
-        camera = stage.camera_tokens([2 * number], slice(0, None))
+        motion = stage.motion_tokens([2 * number, 2 * number + 1])
+        camera = stage.camera_tokens([2 * number], whole_clip(motion.shape[1] // TEMPORAL_COMPRESSION + 1))
     nothing = torch.zeros_like(camera)
     inputs = {
         "generated": (motion[:1], camera),

@@ -18,6 +18,7 @@ from threedimo.errors import TrainingMismatch
 from threedimo_training.ablations.held_out import HeldOut
 from threedimo_training.embedded.generator_stage import GeneratorStage
 from threedimo_training.evaluation.held_out_clips import SPLITS
+from threedimo_training.method.excerpts import whole_clip
 from threedimo_training.method.flow_matching import flow_loss, noise_latents, predict_velocity
 from threedimo_training.shards.durable import write_file
 from threedimo_training.trainer.loop import fast_precision
@@ -79,7 +80,7 @@ def clip_losses(stage: GeneratorStage, number: int) -> dict[str, float]:
     """Losses of clip `number` of `HeldOut` by the names of `CONDITIONS`, means over `LEVELS`."""
     right, other = 2 * number, 2 * number + 1
     latents = stage.latents.read("latents", [right]).float()
-    whole = slice(0, latents.shape[2])
+    whole = whole_clip(latents.shape[2])
     levels = torch.tensor(LEVELS).repeat(len(CONDITIONS))
     noise = torch.randn(len(LEVELS), *latents.shape[1:], generator=torch.Generator().manual_seed(number))
     batch = noise_latents(
@@ -90,7 +91,7 @@ def clip_losses(stage: GeneratorStage, number: int) -> dict[str, float]:
         noise.repeat(len(CONDITIONS), 1, 1, 1, 1).to(stage.device),
     )
     with fast_precision(stage.device):
-        motion = stage.motion_tokens([right, other], slice(None))
+        motion = stage.motion_tokens([right, other])
         camera = stage.camera_tokens([right], whole)
         text = stage.embed([stage.clips.text(right), stage.clips.text(other)])
         hints = torch.cat([camera if name == "hints" else torch.zeros_like(camera) for name in CONDITIONS])

@@ -63,6 +63,7 @@ def make_document(
         "order": order({name: row["held_out"][ALL]["flow_loss"]["mean"] for name, row in rows.items()}),
         "ground_truth": {split: _means(values) for split, values in truth.items()},
         "steps": recipe.generator_steps,
+        "pairs": recipe.generator_pairs,
         "batch": recipe.generator_batch,
         "seed": recipe.seed,
         "clips": clips,

@@ -10,8 +10,10 @@ from torch import Tensor
 from threedimo.models import MotionEncoder
 from threedimo_training.ablations.channel_transformer import ChannelMotionTransformer
 from threedimo_training.ablations.smpl_encoder import SmplPoseEncoder, read_pose
+from threedimo_training.embedded.cached_clips import EVERY, Frames
 from threedimo_training.embedded.generator_stage import GeneratorStage
 from threedimo_training.embedded.recipe import MOTION_DIM, make_transformer
+from threedimo_training.method.excerpts import Excerpt
 from threedimo_training.method.schedule import STAGE_1_END, STAGE_2_END
 
 
@@ -20,11 +22,11 @@ class SmplPoseStage(GeneratorStage):
 
     encoder_start, encoder_interval, encoder_scale = 0.0, 1, 1.0
 
-    def motion_tokens(self, indices: list[int], frames: slice) -> Tensor:
+    def motion_tokens(self, indices: list[int], frames: Frames = EVERY) -> Tensor:
         """Tokens of the pose."""
         return self.encoder(read_pose(self.clips, indices, frames))
 
-    def augmented_motion(self, indices: list[int], frames: slice, generator: torch.Generator) -> Tensor:
+    def augmented_motion(self, indices: list[int], frames: Frames, generator: torch.Generator) -> Tensor:
         """The same: there are no pixels to augment."""
         del generator
         return self.motion_tokens(indices, frames)
@@ -70,15 +72,21 @@ class NoGeometryStage(NoWarmUpStage):
 class NoHintsStage(GeneratorStage):
     """Hears of the camera by text alone, as in the paper."""
 
-    def camera_tokens(self, indices: list[int], stretch: slice) -> Tensor:
+    def camera_tokens(self, indices: list[int], excerpt: Excerpt) -> Tensor:
         """Zeros, which is what a missing hint is."""
-        return torch.zeros_like(super().camera_tokens(indices, stretch))
+        return torch.zeros_like(super().camera_tokens(indices, excerpt))
 
 
 class NoPlaceStage(GeneratorStage):
     """Nobody asks the middle of the generator where the person is."""
 
     place_weight = 0.0
+
+
+class NoPairsStage(GeneratorStage):
+    """Sees whole clips from the first step on, so fewer of them."""
+
+    pairs_end = 0.0
 
 
 def whole_encoder(warmed_up: MotionEncoder) -> MotionEncoder:

@@ -132,6 +132,7 @@ _ALL = (
         claim="motion_sensitivity",
     ),
     Variant("no_place_head", "no place head", stages.NoPlaceStage, claim="motion_sensitivity"),
+    Variant("no_pairs", "whole clips from the first step", stages.NoPairsStage, claim="motion_sensitivity"),
 )
 VARIANTS = {variant.name: variant for variant in _ALL}
 """By name, in the order of the table."""

@@ -7,7 +7,7 @@ from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan
 from torch import Tensor
 
 from threedimo_training.embedded.autoencoder import measure_latents, reconstruction_loss
-from threedimo_training.embedded.cached_clips import CachedClips, picked, video_tensor
+from threedimo_training.embedded.cached_clips import EVERY, CachedClips, picked, video_tensor
 from threedimo_training.embedded.framewise_convolution import framewise_convolutions
 from threedimo_training.embedded.recipe import PERSON_WEIGHT, EmbeddedRecipe, make_autoencoder, seeded
 from threedimo_training.trainer.stage import Stage
@@ -32,17 +32,14 @@ class AutoencoderStage(Stage):
             frames = slice(start, start + 1)
         else:
             # Whole clips: trained on shorter ones, the decoder was seen to drift after their length.
-            batch, frames = self.recipe.autoencoder_clips, slice(None)
+            batch, frames = self.recipe.autoencoder_clips, EVERY
         indices = picked(len(self.clips), batch, generator)
-        video = video_tensor(self.clips.read("target" if step % 4 else "driving", indices, frames))
-        with framewise_convolutions(self.device):
-            return reconstruction_loss(self.autoencoder, video, generator)
+        clip = "target" if step % 4 else "driving"
+        return _losses(self.autoencoder, self.clips, clip, indices, frames, generator)
 
 
 class DecoderStage(Stage):
     """Last stage: the decoder alone, on whole clips, while the latents that the generator knows stay.
-
-    People count more than rooms: their limbs are a pixel or two wide, and nobody looks at anything else.
 
     Args:
         recipe: Its schedule.
@@ -64,10 +61,25 @@ class DecoderStage(Stage):
         """Reconstruct whole targets and driving clips in turn."""
         indices = picked(len(self.clips), self.recipe.autoencoder_clips, generator)
         clip = "target" if step % 4 else "driving"
-        video = video_tensor(self.clips.read(clip, indices))
-        weight = 1 + PERSON_WEIGHT * self.clips.read(f"{clip}_silhouette", indices)[:, None].float()
-        with framewise_convolutions(self.device):
-            return reconstruction_loss(self.autoencoder, video, generator, weight / weight.mean())
+        return _losses(self.autoencoder, self.clips, clip, indices, EVERY, generator)
+
+
+def _losses(
+    autoencoder: AutoencoderKLWan,
+    clips: CachedClips,
+    clip: str,
+    indices: list[int],
+    frames: slice,
+    generator: torch.Generator,
+) -> dict[str, Tensor]:
+    """Of frames of targets or driving clips.
+
+    People count more than rooms: their limbs are a pixel or two wide, and nobody looks at anything else.
+    """
+    video = video_tensor(clips.read(clip, indices, frames))
+    weight = 1 + PERSON_WEIGHT * clips.read(f"{clip}_silhouette", indices, frames)[:, None].float()
+    with framewise_convolutions(clips.device):
+        return reconstruction_loss(autoencoder, video, generator, weight / weight.mean())
 
 
 def measure_statistics(autoencoder: AutoencoderKLWan, clips: CachedClips, count: int = 128) -> None:

@@ -29,6 +29,8 @@ from threedimo_training.shards.reader import ShardFolder
 # A later window of a long clip begins after the first latent frame.
 LATER_START = 4
 CPU = torch.device("cpu")
+Frames = slice | list[int]
+EVERY = slice(None)
 
 
 def cache_shards(folder: Path, shards: ShardFolder, done: Callable[[ShardEntry], bool]) -> bool:
@@ -157,10 +159,10 @@ class CachedClips:
         """The samples of one block."""
         return list(range(self._first[number], self._first[number + 1]))
 
-    def read(self, name: str, indices: list[int], frames: slice = slice(None)) -> Tensor:
+    def read(self, name: str, indices: list[int], frames: Frames = EVERY) -> Tensor:
         """Stack one column of the samples at `indices`, optionally only some frames."""
         if name in self._resident:
-            return self._resident[name][torch.tensor(indices, device=self.device), frames]
+            return self._resident[name][torch.tensor(indices, device=self.device)][:, frames]
         pieces = []
         for index in indices:
             number = int(np.searchsorted(self._first, index, side="right")) - 1
@@ -168,7 +170,7 @@ class CachedClips:
             pieces.append(column[index - int(self._first[number])][frames])
         return torch.stack(pieces).to(self.device)
 
-    def read_hands(self, indices: list[int], frames: slice) -> tuple[Tensor, Tensor]:
+    def read_hands(self, indices: list[int], frames: Frames = EVERY) -> tuple[Tensor, Tensor]:
         """Hand crops (batch, frames, 2, 3, height, width) in [-1, 1], and which of them show a hand."""
         crops = self.read("hand_crops", indices, frames)
         return crops.movedim(-1, 3).float() / 127.5 - 1, self.read("hand_visible", indices, frames).bool()

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from threedimo.models import MotionEncoder, MotionWanTransformer3DModel
-from threedimo_training.embedded.cached_clips import CachedClips, picked, video_tensor
+from threedimo.models.transformer_wan import TEMPORAL_COMPRESSION
+from threedimo_training.embedded.cached_clips import EVERY, CachedClips, Frames, picked, video_tensor
 from threedimo_training.embedded.latent_files import LatentFolder
 from threedimo_training.embedded.place_head import PlaceHead, hidden_states
 from threedimo_training.embedded.recipe import (
@@ -24,6 +25,7 @@ from threedimo_training.embedded.recipe import (
     seeded,
 )
 from threedimo_training.method.augment import jitter_colours, warp_perspective
+from threedimo_training.method.excerpts import Excerpt, draw_pair, draw_stretch
 from threedimo_training.method.flow_matching import (
     FlowBatch,
     flow_loss,
@@ -37,15 +39,14 @@ from threedimo_training.method.schedule import (
     MOTION_DROPOUT,
     STAGE_1_END,
     TEXT_DROPOUT,
-    draw_stretch,
     dropped,
     geometry_weight,
     mixture,
-    video_frames,
 )
 from threedimo_training.samples.sample import ROLES, Role
 from threedimo_training.trainer.stage import Stage
 
+PAIRS_END = 0.6
 PLACE_WEIGHT = 1.0
 ENCODER_INTERVAL, ENCODER_SCALE = 4, 0.1
 EMA_DECAY = 0.99
@@ -65,6 +66,9 @@ class GeneratorStage(Stage):
         geometry: The warm-up's head that reads this encoder's tokens; None begins a new one.
 
     Attributes:
+        pairs_end: Until this share of the steps, the generator learns on pairs: the reference frame and one
+            other latent frame, from any time later, of many clips. Neighbouring frames of a clip say much the
+            same about how a person looks in a pose.
         mixtures_end: How far the training gets through the paper's mixtures, as a share of its steps.
         geometry_scale: Times the geometry loss's fading weight.
         place_weight: Of the place head's loss.
@@ -81,6 +85,7 @@ class GeneratorStage(Stage):
     """
 
     name, learning_rate = "generator", 7e-4
+    pairs_end: ClassVar[float] = PAIRS_END
     mixtures_end: ClassVar[float] = 1.0
     geometry_scale: ClassVar[float] = 1.0
     place_weight: ClassVar[float] = PLACE_WEIGHT
@@ -143,44 +148,49 @@ class GeneratorStage(Stage):
         """Denoise targets of the paper's current mixture under conditions that drop out now and then."""
         progress = step / self.num_steps
         indices = [self._drawn(role, generator) for role in self._roles(progress)]
-        stretch, num_lead = draw_stretch((self.recipe.num_frames - 1) // 4 + 1, generator)
-        batch, weight = self._noised(indices, stretch, num_lead, generator)
+        draw = draw_pair if self._paired(progress) else draw_stretch
+        excerpt = draw((self.recipe.num_frames - 1) // TEMPORAL_COMPRESSION + 1, generator)
+        batch, weight = self._noised(indices, excerpt, generator)
         learns = progress >= self.encoder_start and step % self.encoder_interval == 0
         with torch.set_grad_enabled(learns):
-            motion = self.augmented_motion(indices, video_frames(stretch), generator)
-        geometry = self.geometry.loss(motion, self.clips.read("rotations", indices, video_frames(stretch)))
+            motion = self.augmented_motion(indices, excerpt.video_frames, generator)
+        geometry = self.geometry.loss(motion, self.clips.read("rotations", indices, excerpt.video_frames))
         heard = dropped(motion, MOTION_DROPOUT, generator)
-        camera = dropped(self.camera_tokens(indices, stretch), HINTS_DROPOUT, generator)
+        camera = dropped(self.camera_tokens(indices, excerpt), HINTS_DROPOUT, generator)
         text = self._text(indices, generator)
         with hidden_states(self._middle) as seen:
             velocity = predict_velocity(self.transformer, batch, text, heard, camera)
         flow = flow_loss(velocity, batch, weight).mean()
-        place = self._place_loss(seen[0], indices, stretch, batch)
+        place = self._place_loss(seen[0], indices, excerpt, batch)
         learned = (progress - self.encoder_start) / (1 - self.encoder_start)
         geometry_now = self.geometry_scale * geometry_weight(max(0.0, learned))
         loss = flow + geometry_now * geometry + self.place_weight * place
         found = {"loss": loss, "flow": flow, "geometry": geometry, "place": place}
         if step % METER_INTERVAL == 0:
-            found["motion_sensitivity"] = self._motion_sensitivity(batch, weight, text, motion, camera)
+            found |= self._sensitivities(batch, weight, text, motion, camera)
         return found
 
     @torch.no_grad()
-    def _motion_sensitivity(
+    def _sensitivities(
         self, batch: FlowBatch, weight: Tensor, text: Tensor, motion: Tensor, camera: Tensor
-    ) -> Tensor:
-        """How much worse another clip's motion predicts the targets; above 0, the generator listens."""
-        right, wrong = (
-            flow_loss(predict_velocity(self.transformer, batch, text, tokens, camera), batch, weight).mean()
-            for tokens in (motion, motion.roll(1, dims=0))
-        )
-        return wrong / right - 1
+    ) -> dict[str, Tensor]:
+        """How much worse the targets are predicted with another clip's motion or camera; 0 if unheard."""
 
-    def _place_loss(self, hidden: Tensor, indices: list[int], stretch: slice, batch: FlowBatch) -> Tensor:
-        # the last video frame of each latent frame
-        frames = slice(4 * stretch.start, 4 * (stretch.stop - 1) + 1, 4)
+        def error(text: Tensor, motion: Tensor, camera: Tensor) -> Tensor:
+            velocity = predict_velocity(self.transformer, batch, text, motion, camera)
+            return flow_loss(velocity, batch, weight).mean()
+
+        right = error(text, motion, camera)
+        return {
+            "motion_sensitivity": error(text, motion.roll(1, dims=0), camera) / right - 1,
+            "camera_sensitivity": error(text.roll(1, dims=0), motion, camera.roll(1, dims=0)) / right - 1,
+        }
+
+    def _place_loss(self, hidden: Tensor, indices: list[int], excerpt: Excerpt, batch: FlowBatch) -> Tensor:
         grid = batch.noised.shape[2], *(side // self.patch_size for side in batch.noised.shape[3:])
         silhouette, joints = (
-            self.clips.read(name, indices, frames) for name in ("target_silhouette", "target_places")
+            self.clips.read(name, indices, excerpt.last_video_frames)
+            for name in ("target_silhouette", "target_places")
         )
         return self.places.loss(hidden, grid, batch.num_lead, silhouette, joints)
 
@@ -197,34 +207,38 @@ class GeneratorStage(Stage):
         for average, trained in self._pairs:
             trained.load_state_dict(average.state_dict())
 
+    def _paired(self, progress: float) -> bool:
+        return progress < self.pairs_end
+
     def _roles(self, progress: float) -> list[Role]:
-        return mixture(self.mixtures_end * progress, self.recipe.generator_batch)
+        count = self.recipe.generator_pairs if self._paired(progress) else self.recipe.generator_batch
+        return mixture(self.mixtures_end * progress, count)
 
     def _drawn(self, role: Role, generator: torch.Generator) -> int:
         samples = self._by_role[role]
         return samples[picked(len(samples), 1, generator)[0]]
 
     def _noised(
-        self, indices: list[int], stretch: slice, num_lead: int, generator: torch.Generator
+        self, indices: list[int], excerpt: Excerpt, generator: torch.Generator
     ) -> tuple[FlowBatch, Tensor]:
-        latents = self.latents.read("latents", indices)[:, :, stretch].float()
+        latents = self.latents.read("latents", indices)[:, :, excerpt.latent_frames].float()
         noise = torch.randn(latents.shape, generator=generator).to(self.device)
         levels = random_levels(len(indices), generator).to(self.device)
-        batch = noise_latents(latents, num_lead, self.patch_size, levels, noise)
-        return batch, self.loss_weight(indices, stretch)
+        batch = noise_latents(latents, excerpt.num_lead, self.patch_size, levels, noise)
+        return batch, self.loss_weight(indices, excerpt)
 
-    def loss_weight(self, indices: list[int], stretch: slice) -> Tensor:
+    def loss_weight(self, indices: list[int], excerpt: Excerpt) -> Tensor:
         """How much each latent place counts (batch, 1, latent_frames, height, width): people more; mean 1."""
-        person = self.latents.read("person", indices)[:, None, stretch].float()
+        person = self.latents.read("person", indices)[:, None, excerpt.latent_frames].float()
         weight = 1 + PERSON_WEIGHT * person
         return weight / weight.mean()
 
-    def motion_tokens(self, indices: list[int], frames: slice) -> Tensor:
+    def motion_tokens(self, indices: list[int], frames: Frames = EVERY) -> Tensor:
         """Tokens (batch, frames, K, motion_dim) of the driving frames as they are, for measuring."""
         video = video_tensor(self.clips.read("driving", indices, frames))
         return self.encoder(video, *self.clips.read_hands(indices, frames))
 
-    def augmented_motion(self, indices: list[int], frames: slice, generator: torch.Generator) -> Tensor:
+    def augmented_motion(self, indices: list[int], frames: Frames, generator: torch.Generator) -> Tensor:
         """The same for learning: frames are warped and recoloured, half of the clips come without hands."""
         video = video_tensor(self.clips.read("driving", indices, frames))
         video = jitter_colours(warp_perspective(video, generator), generator)
@@ -234,9 +248,11 @@ class GeneratorStage(Stage):
         visible = visible & kept.to(self.device)
         return self.encoder(video, crops, visible)
 
-    def camera_tokens(self, indices: list[int], stretch: slice) -> Tensor:
+    def camera_tokens(self, indices: list[int], excerpt: Excerpt) -> Tensor:
         """Tokens (batch, frames, 1, motion_dim) of the targets' exact cameras."""
-        return self.camera_encoder(self.clips.read("later_hints" if stretch.start else "hints", indices))
+        if excerpt.begins_later:
+            return self.camera_encoder(self.clips.read("later_hints", indices))
+        return self.camera_encoder(self.clips.read("hints", indices, excerpt.video_frames))
 
     def _text(self, indices: list[int], generator: torch.Generator) -> Tensor:
         dropped = torch.rand(len(indices), generator=generator) < TEXT_DROPOUT

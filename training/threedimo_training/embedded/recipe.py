@@ -40,6 +40,8 @@ PERSON_WEIGHT = 4.0
 INFERENCE_STEPS, TEXT_SCALE, MOTION_SCALE = 10, 1.5, 2.0
 """Denoising steps and guidance with which the embedded model is served and judged."""
 MOTION_DIM = 128
+PIXELS_PER_TOKEN = 8
+"""The autoencoder's compression; the generator has a token for each latent place, or limbs had none."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class EmbeddedRecipe:
     """What the embedded model is and how long each stage of its training lasts.
 
     Args:
-        size: Width and height of its frames in pixels; a multiple of 16.
+        size: Width and height of its frames in pixels; a multiple of 8.
         num_frames: Frames of a clip, 4k+1.
         fps: Frame rate of its clips.
         num_clips: Training clips rendered beforehand.
@@ -59,7 +61,8 @@ class EmbeddedRecipe:
         autoencoder_images: Single frames in a step.
         autoencoder_clips: Whole clips in a step.
         warm_up_batch: Frames in a step.
-        generator_batch: Clips in a step.
+        generator_pairs: Pairs of frames in a step, in the first part of the generator's steps.
+        generator_batch: Clips in a step, in the rest.
         seed: Of everything random.
     """
 
@@ -75,6 +78,7 @@ class EmbeddedRecipe:
     autoencoder_images: int
     autoencoder_clips: int
     warm_up_batch: int
+    generator_pairs: int
     generator_batch: int
     seed: int = 0
 
@@ -86,14 +90,15 @@ def cpu_recipe() -> EmbeddedRecipe:
         num_frames=17,
         fps=8.0,
         num_clips=6_000,
-        autoencoder_image_steps=3_750,
-        autoencoder_steps=5_200,
+        autoencoder_image_steps=6_000,
+        autoencoder_steps=10_000,
         warm_up_steps=3_000,
         generator_steps=5_000,
         decoder_steps=3_000,
         autoencoder_images=16,
         autoencoder_clips=2,
         warm_up_batch=96,
+        generator_pairs=24,
         generator_batch=8,
     )
 
@@ -113,6 +118,7 @@ def gpu_recipe() -> EmbeddedRecipe:
         autoencoder_images=64,
         autoencoder_clips=8,
         warm_up_batch=512,
+        generator_pairs=384,
         generator_batch=128,
     )
 
@@ -135,7 +141,7 @@ def make_autoencoder() -> AutoencoderKLWan:
         in_channels=12,
         out_channels=12,
         patch_size=2,
-        scale_factor_spatial=8,
+        scale_factor_spatial=PIXELS_PER_TOKEN,
         scale_factor_temporal=4,
     )
 
@@ -178,11 +184,11 @@ def make_camera_encoder() -> CameraEncoder:
 
 
 def make_transformer() -> MotionWanTransformer3DModel:
-    """The generator: 256 channels, 8 blocks, patches of 2x2 latents."""
+    """The generator: 256 channels, 8 blocks, a token for each latent place."""
     return MotionWanTransformer3DModel(
-        patch_size=(1, 2, 2),
-        num_attention_heads=8,
-        attention_head_dim=32,
+        patch_size=(1, 1, 1),
+        num_attention_heads=4,
+        attention_head_dim=64,
         in_channels=16,
         out_channels=16,
         text_dim=128,
@@ -190,7 +196,7 @@ def make_transformer() -> MotionWanTransformer3DModel:
         num_layers=8,
         motion_dim=MOTION_DIM,
         motion_inner_dim=256,
-        motion_num_heads=8,
+        motion_num_heads=4,
     )
 
 

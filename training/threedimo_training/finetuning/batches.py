@@ -14,6 +14,7 @@ from threedimo_training.finetuning.clips import TrainingClip
 from threedimo_training.finetuning.generator import Driving
 from threedimo_training.finetuning.sources import ClipSource
 from threedimo_training.method.augment import jitter_colours, warp_perspective
+from threedimo_training.method.excerpts import Excerpt
 from threedimo_training.method.flow_matching import FlowBatch, noise_latents, random_levels
 from threedimo_training.method.schedule import (
     HINTS_DROPOUT,
@@ -21,7 +22,6 @@ from threedimo_training.method.schedule import (
     TEXT_DROPOUT,
     dropped,
     mixture,
-    video_frames,
 )
 from threedimo_training.samples.sample import Role
 
@@ -112,8 +112,7 @@ def sample_generator(seed: int, place: Place) -> torch.Generator:
 def make_batch(
     clips: list[TrainingClip],
     generators: list[torch.Generator],
-    stretch: slice,
-    num_lead: int,
+    excerpt: Excerpt,
     patch_size: int,
     encode: Callable[[Tensor], Tensor],
     device: torch.device,
@@ -123,24 +122,23 @@ def make_batch(
     Args:
         clips: The samples.
         generators: One for each.
-        stretch: Latent frames to train on; see `schedule.draw_stretch`.
-        num_lead: Of these, clean ones.
+        excerpt: What of them is trained on.
         patch_size: Of the generator, in latents.
         encode: Targets (1, 3, frames, height, width) to latents, where they are not cached.
         device: Where to.
     """
-    frames = video_frames(stretch)
+    frames = excerpt.video_frames
     pairs = list(zip(clips, generators, strict=True))
     texts = ["" if not _kept(TEXT_DROPOUT, own) else clip.text for clip, own in pairs]
     whole = [encode(_target(clip))[0] if clip.latents is None else clip.latents for clip in clips]
-    latents = torch.stack([each.float() for each in whole])[:, :, stretch]
+    latents = torch.stack([each.float() for each in whole])[:, :, excerpt.latent_frames]
     levels = torch.cat([random_levels(1, own) for own in generators])
     noise = torch.stack([torch.randn(latents.shape[1:], generator=own) for own in generators])
     augmented = [
         jitter_colours(warp_perspective(clip.driving[None, :, frames], own), own) for clip, own in pairs
     ]
     hands = [clip.hand_visible[frames] & _kept(HANDS_DROPOUT, own) for clip, own in pairs]
-    hints = [clip.later_hints if stretch.start else clip.hints for clip in clips]
+    hints = [clip.later_hints if excerpt.begins_later else clip.hints for clip in clips]
     driving = Driving(
         frames=torch.cat(augmented).to(device),
         hand_crops=torch.stack([clip.hand_crops[frames] for clip in clips]).to(device),
@@ -150,7 +148,9 @@ def make_batch(
         hinted=_flags([_kept(HINTS_DROPOUT, own) and clip.hinted for clip, own in pairs], device),
     )
     return Batch(
-        flow=noise_latents(latents.to(device), num_lead, patch_size, levels.to(device), noise.to(device)),
+        flow=noise_latents(
+            latents.to(device), excerpt.num_lead, patch_size, levels.to(device), noise.to(device)
+        ),
         texts=texts,
         driving=driving,
         rotations=torch.stack([clip.rotations[frames] for clip in clips]).to(device),

@@ -19,8 +19,9 @@ from threedimo_training.finetuning.generator import make_generator, trained_para
 from threedimo_training.finetuning.plan import FinetunePlan
 from threedimo_training.finetuning.sources import ClipSource
 from threedimo_training.finetuning.watching import HeldOut
+from threedimo_training.method.excerpts import draw_stretch
 from threedimo_training.method.flow_matching import flow_loss
-from threedimo_training.method.schedule import draw_stretch, geometry_weight
+from threedimo_training.method.schedule import geometry_weight
 from threedimo_training.trainer.stage import Stage
 
 EMA_HORIZON = 20
@@ -106,14 +107,13 @@ class FinetuneStage(Stage):
 
     def portion_losses(self, step: int, portion: int, generator: torch.Generator) -> dict[str, Tensor]:
         """Denoise targets of the paper's current mixture under conditions that drop out now and then."""
-        # one stretch for the whole step, so that its clips have one length in all processes
-        stretch, num_lead = draw_stretch(self._latent_frames, generator)
+        # one excerpt for the whole step, so that its clips have one length in all processes
+        excerpt = draw_stretch(self._latent_frames, generator)
         places = self._share.places(step, portion)
         batch = make_batch(
             self._ahead.clips(step, portion),
             [sample_generator(self.plan.seed, place) for place in places],
-            stretch,
-            num_lead,
+            excerpt,
             self._patch_size,
             self._encode,
             self.device,

@@ -14,7 +14,6 @@ from threedimo_training.samples.sample import Role
 STAGE_1_END, STAGE_2_END = 10 / 30, 25 / 30
 GEOMETRY_WEIGHT, GEOMETRY_SHARE = 0.1, 12 / 30
 TEXT_DROPOUT, MOTION_DROPOUT, HINTS_DROPOUT = 0.1, 0.1, 0.3
-TWO_LEAD_SHARE, CONTINUATION_SHARE = 0.15, 0.15
 
 # A balanced mix of reconstruction and other views; then other views alone.
 _MIXTURES: tuple[tuple[float, tuple[Role, ...]], ...] = (
@@ -33,23 +32,6 @@ def mixture(progress: float, count: int) -> list[Role]:
 def geometry_weight(progress: float) -> float:
     """Weight of the geometry loss: 0.1 at first, 0 after two fifths, linear between."""
     return GEOMETRY_WEIGHT * max(0.0, 1 - progress / GEOMETRY_SHARE)
-
-
-def draw_stretch(num_latent_frames: int, generator: torch.Generator) -> tuple[slice, int]:
-    """Latent frames to train on, and how many of them lead clean.
-
-    Mostly the whole clip after its reference frame; at times two clean frames, or the clip without its first
-    latent frame, as a later window of a long clip sees it.
-    """
-    draw = float(torch.rand(1, generator=generator))
-    if draw < CONTINUATION_SHARE:
-        return slice(1, num_latent_frames), 1
-    return slice(0, num_latent_frames), 2 if draw < CONTINUATION_SHARE + TWO_LEAD_SHARE else 1
-
-
-def video_frames(stretch: slice) -> slice:
-    """Video frames that go with a stretch of latent frames; see `threedimo.windows`."""
-    return slice(4 * stretch.start, 4 * (stretch.stop - 1) + 1)
 
 
 def dropped(tokens: Tensor, share: float, generator: torch.Generator) -> Tensor:
