@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from threedimo_training.embedded.cached_clips import CachedClips
+from threedimo_training.embedded.cached_clips import CachedClips, Frames
 from threedimo_training.method.geometry_head import NUM_ROTATIONS, rotation_6d
 
 _NUM_VALUES = (1 + NUM_ROTATIONS) * 6
@@ -42,7 +42,7 @@ class SmplPoseEncoder(nn.Module):
         return self.layers(pose).unflatten(-1, (self.num_tokens, -1))
 
 
-def read_pose(clips: CachedClips, indices: list[int], frames: slice) -> Tensor:
+def read_pose(clips: CachedClips, indices: list[int], frames: Frames) -> Tensor:
     """The driver's rotations in 6D form, (batch, frames, values); the root's is relative to the camera."""
     rotations = clips.read("rotations", indices, frames).float()
     root = root_in_camera(
