@@ -9,7 +9,6 @@ view has none, but a child would inherit that of the camera's parents.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Literal
 
 import bpy
@@ -19,7 +18,7 @@ from mathutils import Matrix
 from threedimo.camera import CameraPath
 from threedimo.errors import InvalidCameraPath
 
-from .plane_material import make_material, show_frames
+from .plane_material import make_material
 from .timeline import FrameMapping
 
 COLLECTION_NAME = "3DiMo"
@@ -33,19 +32,13 @@ Visibility = Literal["always", "shot", "hidden"]
 def make_plane(
     scene: bpy.types.Scene,
     camera: bpy.types.Object,
-    frames: Path,
-    path: CameraPath,
-    mapping: FrameMapping,
     name: str,
 ) -> bpy.types.Object:
-    """Put frames on a new plane before the camera.
+    """A new plane that follows a camera and shows plain grey; it needs to be fitted.
 
     Args:
         scene: Where the plane goes, into the collection "3DiMo".
         camera: What the plane follows.
-        frames: Folder with `00000.png` and on, one for every scene frame of the shot.
-        path: The camera as it was sent, one pose per scene frame, cropped to the frames' size (`for_size`).
-        mapping: Which scene frames the shot has.
         name: Name of the new object, mesh and material.
     """
     plane = bpy.data.objects.new(name, _quad(name))
@@ -59,8 +52,6 @@ def make_plane(
     constraint.use_scale_x = constraint.use_scale_y = constraint.use_scale_z = False
     constraint.set_inverse_pending = False
     constraint.inverse_matrix = Matrix.Identity(4)
-    show_frames(plane, frames, mapping)
-    fit_plane(plane, scene, camera, path, mapping)
     return plane
 
 
@@ -71,7 +62,15 @@ def fit_plane(
     path: CameraPath,
     mapping: FrameMapping,
 ) -> None:
-    """Fit a plane to the camera as it was sent, in place of what it was fitted to before."""
+    """Fit a plane to the camera as it was sent, in place of what it was fitted to before.
+
+    Args:
+        plane: Made by `make_plane`.
+        scene: Where it is.
+        camera: What it follows.
+        path: The camera as it was sent, one pose per scene frame, cropped to the frames' size (`for_size`).
+        mapping: Which scene frames the shot has.
+    """
     _delete_keys(plane, ("location", "scale"), _shot_frames(mapping))
     nearest = _CLEARANCE * camera.data.clip_start
     _place(plane, *frustum_quad(path, scene.unit_settings.scale_length, nearest), mapping)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -44,6 +44,7 @@ class Job:
         eta_s: Seconds to the end, or None while unknown.
         moved, total: Bytes sent or received, while sending or fetching.
         model_id: Which model made the frames, once they are here.
+        preview: How one of its frames looks by now, as a JPEG; the newest, until somebody shows it.
         error: Why the job failed.
     """
 
@@ -60,6 +61,7 @@ class Job:
     moved: int = 0
     total: int = 0
     model_id: str = ""
+    preview: bytes | None = field(default=None, repr=False)
     error: ThreeDimoError | None = None
 
     @property

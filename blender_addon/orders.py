@@ -67,7 +67,7 @@ def build_request(order: Order, mapping: FrameMapping) -> Submission:
         num_frames=mapping.num_frames,
         fps=mapping.fps,
         seed=order.seed,
-        previews=False,
+        previews=True,
     )
     files: dict[str, Path | bytes] = {reference.hash: order.reference_image}
     files |= {asset.hash: file for asset, file in zip(driving, order.driving_files, strict=True)}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a plane shows: the frames of a take, or plain grey where those are gone."""
+"""What a plane shows: the frames of a take, one of them while it denoises, or grey where they are gone."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import bpy
 
-from threedimo.errors import InvalidScene
+from threedimo.errors import InvalidScene, UnreadableMedia
 
 from .timeline import FrameMapping
 
@@ -42,14 +42,11 @@ def show_frames(plane: bpy.types.Object, frames: Path, mapping: FrameMapping) ->
     Raises:
         InvalidScene: The material has not the node any more that shows them.
     """
-    tree, picture = _picture(plane)
+    _, picture = _picture(plane)
     image = bpy.data.images.load(_stored_path(frames / "00000.png"), check_existing=True)
     image.name = plane.name
     image.source = "SEQUENCE"
-    _swap_image(picture, image)
-    emission = tree.nodes.get(_EMISSION_NODE)
-    if emission is not None:
-        tree.links.new(picture.outputs["Color"], emission.inputs["Color"])
+    show_image(plane, image)
     # Before and after the shot Blender clamps to 0 and to the duration. With files from 00000 on and an
     # offset of -1 both ends name a file that is there; any other pair renders magenta on one side.
     user = picture.image_user
@@ -58,6 +55,35 @@ def show_frames(plane: bpy.types.Object, frames: Path, mapping: FrameMapping) ->
     user.frame_offset = -1
     user.use_cyclic = False
     user.use_auto_refresh = True
+
+
+def image_in_memory(jpeg: bytes) -> bpy.types.Image:
+    """A picture without a file, packed: a .blend that is saved meanwhile has it, and nothing can go missing.
+
+    Raises:
+        UnreadableMedia: It is no picture.
+    """
+    image = bpy.data.images.new("3DiMo preview", 1, 1)
+    image.source = "FILE"
+    image.pack(data=jpeg, data_len=len(jpeg))
+    image.buffers_free()
+    if not all(image.size):
+        bpy.data.images.remove(image)
+        raise UnreadableMedia("the server's preview is no picture", given=f"{len(jpeg)} bytes")
+    return image
+
+
+def show_image(plane: bpy.types.Object, image: bpy.types.Image) -> None:
+    """Show an image on a plane; what it showed before is let go.
+
+    Raises:
+        InvalidScene: The material has not the node any more that shows it.
+    """
+    tree, picture = _picture(plane)
+    _swap_image(picture, image)
+    emission = tree.nodes.get(_EMISSION_NODE)
+    if emission is not None:
+        tree.links.new(picture.outputs["Color"], emission.inputs["Color"])
 
 
 def blank_plane(plane: bpy.types.Object) -> None:

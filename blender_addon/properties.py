@@ -52,6 +52,8 @@ class ThreeDimoShot(bpy.types.PropertyGroup):
     is_cut: BoolProperty(description="One of several shots: its plane is seen in its own frames only")
     plane: PointerProperty(type=bpy.types.Object)
     shown: StringProperty(description="Job id of the take on the plane")
+    previewed: StringProperty(description="Job id of the take that is on the plane as it denoises")
+    fitted: StringProperty(description="Camera work and picture size that the plane was fitted to")
     chosen: StringProperty(description="Job id of the take that later ones do not displace")
     last_number: IntProperty()
     expanded: BoolProperty(name="All Takes", description="List the takes and how they were made")

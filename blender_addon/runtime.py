@@ -23,6 +23,7 @@ from . import take_planes, take_records
 from .jobs import UNSENT_STATES, Job
 from .local_server import LocalServer
 from .preferences import server_connection
+from .properties import ThreeDimoShot
 from .session import Session
 from .take_records import Found, ShotKey
 from .takes import read_order
@@ -86,10 +87,13 @@ def tick() -> None:
         changed = current.pump()
         for job in changed:
             _update_record(job)
+        previewed = _show_previews(changed)
         _place_ready()
         changed_planes = _check_next_plane()
         if changed or changed_planes or before != (current.connected, current.problem):
             redraw_panel()
+        if previewed:
+            redraw_views()
     except Exception:
         # A timer that raises is taken off by Blender: nothing would ever arrive again.
         log.exception("a tick failed")
@@ -172,12 +176,21 @@ def forget(job_id: str) -> None:
 
 def redraw_panel() -> None:
     """Redraw the sidebars alone: drawing whole views is what makes an animation stutter."""
+    _redraw("UI")
+
+
+def redraw_views() -> None:
+    """Redraw the views themselves, as often as there is something new on a plane."""
+    _redraw("WINDOW")
+
+
+def _redraw(region_type: str) -> None:
     manager = bpy.context.window_manager
     for window in manager.windows if manager else ():
         for area in window.screen.areas:
             if area.type == "VIEW_3D":
                 for region in area.regions:
-                    if region.type == "UI":
+                    if region.type == region_type:
                         region.tag_redraw()
 
 
@@ -188,6 +201,24 @@ def _update_record(job: Job) -> None:
         arrives = not found.take.placed or found.shot.shown in ("", job.job_id)
         if job.state == "ready" and arrives and job not in _to_place:
             _to_place.append(job)
+
+
+def _show_previews(changed: list[Job]) -> bool:
+    """Show how running jobs look by now, unless Blender renders; returns whether something new is seen."""
+    seen = False
+    for job in changed:
+        found = take_records.find_take(job.job_id)
+        if found is None or bpy.app.is_job_running("RENDER"):
+            continue
+        try:
+            if job.preview is not None:
+                seen |= take_planes.show_preview(found, job.preview)
+            elif job.state in ENDED_BADLY:
+                take_planes.end_preview(found)
+        except ThreeDimoError as error:
+            log.info("job %s: no preview: %s", job.job_id, error)
+        job.preview = None
+    return seen
 
 
 def _place_ready() -> None:
@@ -235,7 +266,12 @@ def _check_next_plane() -> bool:
     if now - _checked_at < CHECK_INTERVAL_S or bpy.app.is_job_running("RENDER"):
         return False
     _checked_at = now
-    shots = [(scene, shot) for scene in bpy.data.scenes for shot in scene.threedimo.shots if shot.shown]
+    shots = [
+        (scene, shot)
+        for scene in bpy.data.scenes
+        for shot in scene.threedimo.shots
+        if shot.shown or shot.previewed
+    ]
     if not shots:
         return False
     _num_checks += 1
@@ -274,8 +310,20 @@ def _on_load(_file: str | Path) -> None:
     _to_place.clear()
     for scene in bpy.data.scenes:
         for shot in scene.threedimo.shots:
+            _end_old_preview(scene, shot)
             take_planes.check_plane(scene, shot)
     reattach()
+
+
+def _end_old_preview(scene: bpy.types.Scene, shot: ThreeDimoShot) -> None:
+    """A file that was saved while a take denoised: if that goes on, its next preview comes."""
+    take = next((take for take in shot.takes if take.job_id == shot.previewed), None)
+    if take is None:
+        return
+    try:
+        take_planes.end_preview(Found(scene, shot, take))
+    except ThreeDimoError as error:
+        take.message = str(error)
 
 
 @persistent

@@ -238,6 +238,7 @@ class Session:
     def _end(self, job: Job, state: JobState, error: ThreeDimoError | None = None) -> None:
         job.state = state
         job.error = error
+        job.preview = None
         self._orders.pop(job.job_id, None)
         self._changed.add(job.job_id)
 
@@ -283,7 +284,7 @@ class Session:
             case Fetched():
                 self._lay_out(job)
             case PreviewImage():
-                pass  # not asked for
+                job.preview = event.jpeg
 
     def _refused(self, job: Job, event: Refused) -> None:
         if event.request == "cancel":

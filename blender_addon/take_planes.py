@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Takes on the plane of their shot: one plane a shot, which shows one take at a time."""
+"""Takes on the plane of their shot: one plane a shot, which shows one take at a time, also as it denoises."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import bpy
 
@@ -9,8 +11,8 @@ from threedimo.camera import CameraPath
 from threedimo.errors import InvalidCameraPath, InvalidRequest, ThreeDimoError, UnreadableMedia
 
 from .image_plane import fit_plane, make_plane, remove_plane, set_visibility
-from .jobs import PLANE_FOLDER
-from .plane_material import blank_plane, is_blank, show_frames
+from .jobs import END_STATES, PLANE_FOLDER
+from .plane_material import blank_plane, image_in_memory, is_blank, show_frames, show_image
 from .properties import ThreeDimoShot, ThreeDimoTake
 from .take_records import Found, take_folder, take_mapping
 from .takes import CAMERA_FILE, is_complete
@@ -22,8 +24,7 @@ def place_take(found: Found) -> None:
     Raises:
         ThreeDimoError: As `show_take`.
     """
-    chosen = next((take for take in found.shot.takes if take.job_id == found.shot.chosen), None)
-    if chosen is None or chosen.job_id == found.take.job_id or shot_plane(found.scene, found.shot) is None:
+    if _may_be_seen(found):
         show_take(found)
     found.take.placed = True
 
@@ -31,7 +32,8 @@ def place_take(found: Found) -> None:
 def show_take(found: Found) -> None:
     """Show a take on the plane of its shot; the plane is made with the first one.
 
-    The plane is fitted anew only if camera or model were others, so that a person's own changes to it last.
+    The plane is fitted anew only if camera or picture size were others, so that a person's own changes to it
+    last.
 
     Raises:
         InvalidRequest: The take is not done yet.
@@ -42,26 +44,90 @@ def show_take(found: Found) -> None:
     scene, shot, take = found
     _check_frames(shot, take)
     frames, mapping = take_folder(take) / PLANE_FOLDER, take_mapping(shot, take)
-    plane = shot_plane(scene, shot)
-    before = next((other for other in shot.takes if other.job_id == shot.shown), None)
-    fits = before is not None and (before.camera_hash, before.model_id) == (take.camera_hash, take.model_id)
-    if plane is None or not fits:
+    plane = _fitted_plane(found, _frame_size(take))
+    show_frames(plane, frames, mapping)
+    shot.shown, shot.previewed, take.placed, take.message = take.job_id, "", True, ""
+    set_visibility(plane, mapping, "shot" if shot.is_cut else "always")
+    _hide_others(scene, shot)
+
+
+def show_preview(found: Found, jpeg: bytes) -> bool:
+    """Show how a take looks by now on the plane of its shot, unless another take was chosen for good.
+
+    Returns:
+        Whether it can be seen.
+
+    Raises:
+        ThreeDimoError: As `show_take`, or it is no picture.
+    """
+    scene, shot, take = found
+    if not _may_be_seen(found):
+        return False
+    image = image_in_memory(jpeg)
+    try:
+        plane = _fitted_plane(found, image.size)
+        show_image(plane, image)
+    except ThreeDimoError:
+        bpy.data.images.remove(image)
+        raise
+    if shot.previewed != take.job_id:
+        shot.previewed = take.job_id
+        set_visibility(plane, take_mapping(shot, take), "shot" if shot.is_cut else "always")
+        _hide_others(scene, shot)
+    return True
+
+
+def end_preview(found: Found) -> None:
+    """Take a preview off its plane: for the take that was shown before, or the plane goes with it.
+
+    Raises:
+        ThreeDimoError: As `show_take`.
+    """
+    scene, shot, take = found
+    if shot.previewed != take.job_id:
+        return
+    shot.previewed = ""
+    before = next((other for other in showable_takes(shot) if other.job_id == shot.shown), None)
+    if before is not None:
+        show_take(Found(scene, shot, before))
+        return
+    _remove_plane(shot)
+    for other in reversed(_others_in_the_way(scene, shot)):
+        back = next((each for each in showable_takes(other) if each.job_id == other.shown), None)
+        if back is not None:
+            show_take(Found(scene, other, back))
+            return
+
+
+def _may_be_seen(found: Found) -> bool:
+    chosen = next((take for take in found.shot.takes if take.job_id == found.shot.chosen), None)
+    return chosen is None or chosen.job_id == found.take.job_id or shot_plane(found.scene, found.shot) is None
+
+
+def _fitted_plane(found: Found, size: Sequence[int]) -> bpy.types.Object:
+    """The plane of a take's shot, made if there is none, fitted to the take's camera and pictures."""
+    scene, shot, take = found
+    width, height = size
+    plane, fit = shot_plane(scene, shot), f"{take.camera_hash} {width}x{height}"
+    if plane is None or shot.fitted != fit:
         if shot.camera is None:
             raise InvalidCameraPath(
                 "the camera of this job is no longer in the file",
                 given=take.label,
-                remedy=f"take the frames from {frames}",
+                remedy=f"take the frames from {take_folder(take) / PLANE_FOLDER}",
             )
-        width, height = _frame_size(take)
         path = CameraPath.from_json(take_folder(take) / CAMERA_FILE).for_size(width, height)
         if plane is None:
-            plane = make_plane(scene, shot.camera, frames, path, mapping, f"3DiMo {take.label}")
-        else:
-            fit_plane(plane, scene, shot.camera, path, mapping)
-    show_frames(plane, frames, mapping)
-    shot.plane, shot.shown, take.placed, take.message = plane, take.job_id, True, ""
-    set_visibility(plane, mapping, "shot" if shot.is_cut else "always")
-    _hide_others(scene, shot)
+            plane = make_plane(scene, shot.camera, f"3DiMo {take.label}")
+        fit_plane(plane, scene, shot.camera, path, take_mapping(shot, take))
+        shot.plane, shot.fitted = plane, fit
+    return plane
+
+
+def _remove_plane(shot: ThreeDimoShot) -> None:
+    if shot.plane is not None:
+        remove_plane(shot.plane)
+    shot.plane, shot.shown, shot.fitted = None, "", ""
 
 
 def shot_plane(scene: bpy.types.Scene, shot: ThreeDimoShot) -> bpy.types.Object | None:
@@ -90,23 +156,26 @@ def neighbour(shot: ThreeDimoShot, step: int) -> ThreeDimoTake | None:
 def release_take(found: Found) -> None:
     """Let another take have the plane before this one is removed; the last one's plane goes with it."""
     scene, shot, take = found
+    end_preview(found)
     if shot.shown != take.job_id:
         return
     other = neighbour(shot, -1)
     if other is not None:
         show_take(Found(scene, shot, other))
         return
-    if shot.plane is not None:
-        remove_plane(shot.plane)
-    shot.plane, shot.shown = None, ""
+    _remove_plane(shot)
 
 
 def check_plane(scene: bpy.types.Scene, shot: ThreeDimoShot) -> bool:
     """Turn a plane grey whose frames are gone, or bring frames back that are there again.
 
+    Undo may bring back the preview of a take that has long ended: it goes again.
+
     Returns:
         Whether something changed.
     """
+    if shot.previewed:
+        return _end_stale_preview(scene, shot)
     plane = shot_plane(scene, shot)
     take = next((take for take in shot.takes if take.job_id == shot.shown), None)
     if plane is None or take is None or is_blank(plane) == (not has_frames(shot, take)):
@@ -122,6 +191,23 @@ def check_plane(scene: bpy.types.Scene, shot: ThreeDimoShot) -> bool:
         changed = take.message != str(error)
         take.message = str(error)
         return changed
+    return True
+
+
+def _end_stale_preview(scene: bpy.types.Scene, shot: ThreeDimoShot) -> bool:
+    take = next((take for take in shot.takes if take.job_id == shot.previewed), None)
+    if take is None:
+        shot.previewed = ""
+    elif take.state not in END_STATES:
+        return False
+    else:
+        found = Found(scene, shot, take)
+        try:
+            end_preview(found)
+            if take.state == "ready":
+                place_take(found)
+        except ThreeDimoError as error:
+            take.message = str(error)
     return True
 
 
@@ -148,7 +234,15 @@ def _frames_are_gone(take: ThreeDimoTake) -> UnreadableMedia:
 
 
 def _hide_others(scene: bpy.types.Scene, shown: ThreeDimoShot) -> None:
+    for shot in _others_in_the_way(scene, shown):
+        plane = shot_plane(scene, shot)
+        if plane is not None:
+            set_visibility(plane, take_mapping(shot, shot.takes[0]), "hidden")
+
+
+def _others_in_the_way(scene: bpy.types.Scene, shown: ThreeDimoShot) -> list[ThreeDimoShot]:
     """Two planes before one camera at one time would lie in each other."""
+    found = []
     for shot in scene.threedimo.shots:
         if shot == shown or shot.camera != shown.camera or not shot.takes:
             continue
@@ -156,9 +250,9 @@ def _hide_others(scene: bpy.types.Scene, shown: ThreeDimoShot) -> None:
             shot.frame_start < shown.frame_start + shown.num_scene_frames
             and shown.frame_start < shot.frame_start + shot.num_scene_frames
         )
-        plane = shot_plane(scene, shot)
-        if plane is not None and (overlap or not (shot.is_cut and shown.is_cut)):
-            set_visibility(plane, take_mapping(shot, shot.takes[0]), "hidden")
+        if overlap or not (shot.is_cut and shown.is_cut):
+            found.append(shot)
+    return found
 
 
 def _frame_size(take: ThreeDimoTake) -> tuple[int, int]:

@@ -27,7 +27,9 @@ def place(addon, scene, tmp_path, write_picture):
             write_picture(tmp_path / "frames" / f"{frame:05d}.png", paint(frame), *size)
         addon("sequence").spread_frames(tmp_path / "frames", tmp_path / "plane", mapping.result_frames())
         path = addon("scene_camera").sample_camera(scene, camera).for_size(*size)
-        plane = addon("image_plane").make_plane(scene, camera, tmp_path / "plane", path, mapping, "Result")
+        plane = addon("image_plane").make_plane(scene, camera, "Result")
+        addon("image_plane").fit_plane(plane, scene, camera, path, mapping)
+        addon("plane_material").show_frames(plane, tmp_path / "plane", mapping)
         return mapping, plane
 
     return put

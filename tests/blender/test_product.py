@@ -201,6 +201,28 @@ def test_second_client_takes_up_the_job_of_a_first_that_was_closed(
     assert len(list(Path(found["frames"]).parent.iterdir())) == 48
 
 
+def test_running_take_is_seen_on_its_plane(blender, scene, server, shot, addon, render):
+    runtime = addon("runtime")
+    addon("waiting").wait_for_server()
+    job = addon("dispatch").generate(scene, "0f0e0d0c-1111-4222-8333-444455558888")
+    (record,) = scene.threedimo.shots
+    deadline = time.monotonic() + 600
+    seen = []
+    while not job.ended:
+        runtime.tick()
+        if record.previewed:
+            (image,) = [image for image in blender.data.images if image.packed_file]
+            seen.append(tuple(image.size))
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    addon("waiting").wait_for_jobs([job])
+
+    capabilities = runtime.session().capabilities
+    assert set(seen) == {(capabilities.models[0].width, capabilities.models[0].height)}
+    assert (record.previewed, record.shown) == ("", job.job_id)
+    assert not [image for image in blender.data.images if image.packed_file]
+
+
 def test_cancel_stops_a_job_at_the_server(blender, scene, server, shot, addon):
     runtime = addon("runtime")
     addon("waiting").wait_for_server()
