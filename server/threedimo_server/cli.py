@@ -35,6 +35,9 @@ A first look, offline and on any machine:
 One shot:
   threedimo generate --reference woman.png --drive dance.mp4 --camera-path camera.json --output shots/010
 
+All shots of a list, overnight:
+  threedimo batch shots.json --output shots
+
 From one picture, and from one shaky clip:
   threedimo novel-views woman.png --turn 90
   threedimo stabilize shaky.mp4
@@ -48,6 +51,23 @@ Exit codes:
 
 Errors are one paragraph on standard error: threedimo: error [code]: what is wrong, and what to do.
 The server keeps its queue and results in the folder THREEDIMO_HOME (otherwise ~/.threedimo).
+"""
+
+BATCH_DESCRIPTION = """\
+Queues all shots of a list at once, and collects them as they come: FOLDER/NAME/ as `generate` writes a shot.
+Every shot is checked before any is sent; one that fails does not hold up the others. Stopped in whatever way,
+the same command goes on: it finds what the server has made meanwhile, and makes nothing twice. Ctrl-C cancels
+what is not done. Uses the running server; without one, starts a server with the embedded model.
+"""
+
+BATCH_EPILOG = """\
+The list, with paths relative to it:
+  {"shots": [
+    {"name": "010", "reference": "woman.png", "drive": "dance.mp4", "camera_path": "camera_010.json"},
+    {"name": "020", "reference": "woman.png", "drive": ["a.png", "b.png"], "drive_fps": 12,
+     "drive_start": 0, "text": "Front view.", "frames": 17, "fps": 8, "steps": 10, "seed": 3}
+  ]}
+Fields but `name` are options of `threedimo generate`, and can be left out where it has a default.
 """
 
 NOVEL_VIEWS_DESCRIPTION = """\
@@ -112,6 +132,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     _add_demo(commands)
     _add_generate(commands)
+    _add_batch(commands)
     _add_novel_views(commands)
     _add_stabilize(commands)
     add_serve(commands)
@@ -217,6 +238,22 @@ def _add_stabilize(commands: argparse._SubParsersAction[CommandParser]) -> None:
     command.set_defaults(run=_stabilize)
 
 
+def _add_batch(commands: argparse._SubParsersAction[CommandParser]) -> None:
+    command = commands.add_parser(
+        "batch",
+        help="make all shots of a list",
+        description=BATCH_DESCRIPTION,
+        epilog=BATCH_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_argument("shots", type=Path, metavar="SHOTS.json", help="the list")
+    command.add_argument(
+        "--output", type=Path, required=True, metavar="FOLDER", help="new or empty, or this batch's own"
+    )
+    add_server_option(command)
+    command.set_defaults(run=_batch)
+
+
 def _add_jobs(commands: argparse._SubParsersAction[CommandParser]) -> None:
     command = commands.add_parser("jobs", help="list the newest jobs of the server")
     add_server_option(command)
@@ -273,6 +310,17 @@ def _generate(options: argparse.Namespace) -> int:
     )
     for line in result.lines():
         print(line)
+    return 0
+
+
+def _batch(options: argparse.Namespace) -> int:
+    from threedimo_server.batch import BatchOptions, make_batch
+
+    _stop_on_sigterm()
+    result = make_batch(BatchOptions(options.shots, options.output), server=options.server)
+    for line in result.lines():
+        print(line)
+    result.check()
     return 0
 
 

@@ -11,10 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from threedimo.camera import CameraPath
 from threedimo.errors import ServerUnreachable
-from threedimo.media import Sampling, check_covers, probe_footage, read_footage, read_image, write_png
-from threedimo.shot import Shot
+from threedimo.media import read_footage, read_image, write_png
 from threedimo.wire.client import Client
 from threedimo.wire.connection import find_server, home_folder
 from threedimo.wire.messages import ModelInfo, ResultInfo
@@ -23,7 +21,7 @@ from threedimo_server.job_progress import JobProgress
 from threedimo_server.job_run import CheckAlive, connected_client, fetch_result, wait_for_result
 from threedimo_server.output_folder import check_output, written_folder
 from threedimo_server.own_server import own_server
-from threedimo_server.shot_inputs import ShotOptions, build_request, footage_files
+from threedimo_server.shot_inputs import PreparedShot, ShotOptions, prepare_shot, read_inputs
 
 
 @dataclass(frozen=True)
@@ -55,8 +53,9 @@ def generate(options: ShotOptions, server: str | None = None) -> FinishedShot:
         ThreeDimoError: Of any family; the output folder is then as it was before.
     """
     check_output(options.output, overwrite=options.overwrite)
+    inputs = read_inputs(options)  # before a server is started for them
     with JobProgress() as progress, some_server(server, progress) as (client, check_alive):
-        return make_shot(client, options, progress, check_alive)
+        return _make(client, prepare_shot(model_of(client), options, inputs), progress, check_alive)
 
 
 def make_shot(
@@ -68,39 +67,39 @@ def make_shot(
         ThreeDimoError: Of any family; the output folder is then as it was before.
     """
     check_output(options.output, overwrite=options.overwrite)
-    model = model_of(client)
-    shot = Shot.checked(
-        model,
-        num_frames=options.num_frames,
-        fps=options.fps,
-        num_inference_steps=options.num_inference_steps,
-        seed=options.seed,
-    )
-    reference_image = read_image(options.reference)
-    files = footage_files(options.drive, options.drive_fps)
-    sampling = Sampling(options.drive_start_s, shot.num_frames, shot.fps)
-    footage = probe_footage(files, fps=options.drive_fps)
-    check_covers(footage, sampling, name=str(options.drive[0]))
-    camera = None if options.camera_path is None else CameraPath.from_json(options.camera_path)
-    request, sources = build_request(options, shot, files, camera)
+    prepared = prepare_shot(model_of(client), options, read_inputs(options))
+    return _make(client, prepared, progress, check_alive)
 
-    job_id = str(uuid.uuid4())
-    with written_folder(options.output) as folder:
-        body = None if camera is None else camera.to_bytes()
-        client.submit(job_id, request, sources, body, label=options.output.name)
+
+def _make(
+    client: Client, prepared: PreparedShot, progress: JobProgress, check_alive: CheckAlive | None
+) -> FinishedShot:
+    job_id, output = str(uuid.uuid4()), prepared.options.output
+    with written_folder(output) as folder:
+        prepared.submit(client, job_id, label=output.name)
         result = wait_for_result(client, job_id, progress, check_alive)
         fetch_result(client, result, folder, progress)
-        driving = read_footage(
-            files,
-            fps=options.drive_fps,
-            start_s=options.drive_start_s,
-            num_frames=shot.num_frames,
-            sample_fps=shot.fps,
-            size=(max(1, round(footage.width * CELL_HEIGHT_PX / footage.height)), CELL_HEIGHT_PX),
-        )
-        sheet = _sheet(folder, reference_image, driving, result.info, model)
-        write_png(folder / "contact_sheet.png", draw_contact_sheet(sheet))
-    return FinishedShot(options.output, result.info, model)
+        write_sheet(folder, prepared, result.info)
+    return FinishedShot(output, result.info, prepared.model)
+
+
+def write_sheet(folder: Path, prepared: PreparedShot, info: ResultInfo) -> None:
+    """Add the contact sheet to a fetched result.
+
+    Raises:
+        MediaError, StorageError: A file of the shot cannot be read by now, or the sheet not be written.
+    """
+    footage, options = prepared.inputs.footage, prepared.options
+    driving = read_footage(
+        prepared.inputs.files,
+        fps=options.drive_fps,
+        start_s=options.drive_start_s,
+        num_frames=prepared.shot.num_frames,
+        sample_fps=prepared.shot.fps,
+        size=(max(1, round(footage.width * CELL_HEIGHT_PX / footage.height)), CELL_HEIGHT_PX),
+    )
+    sheet = _sheet(folder, read_image(options.reference), driving, info, prepared.model)
+    write_png(folder / "contact_sheet.png", draw_contact_sheet(sheet))
 
 
 def _sheet(

@@ -35,6 +35,7 @@ from threedimo_server.job_progress import JobProgress
 _CONNECT_LIMIT_S = 15.0
 _LOST_LIMIT_S = 60.0
 _CANCEL_LIMIT_S = 15.0
+PUMP_INTERVAL_S = 0.2
 
 _Answer = TypeVar("_Answer", bound=ClientEvent)
 
@@ -147,25 +148,45 @@ def first_answer(client: Client, kind: type[_Answer]) -> _Answer:
     )
 
 
-def _follow(client: Client, job_id: str, progress: JobProgress, check_alive: CheckAlive) -> Result:
-    lost_at_s: float | None = None
-    for event in _events(client, None, check_alive):
+class Patience:
+    """How long a silent server is waited for."""
+
+    def __init__(self) -> None:
+        self._lost_at_s: float | None = None
+
+    def see(self, event: ClientEvent, progress: JobProgress) -> None:
+        """Note what an event says of the connection."""
         if isinstance(event, ConnectionLost):
             progress.note(f"connection lost ({event.reason}); trying again")
-            lost_at_s = lost_at_s or time.monotonic()
+            self._lost_at_s = self._lost_at_s or time.monotonic()
         elif isinstance(event, Connected):
-            lost_at_s = None
-        elif isinstance(event, Result) and event.job_id == job_id:
-            return event
-        else:
-            _show_or_raise(event, job_id, progress)
-        if lost_at_s is not None and time.monotonic() - lost_at_s > _LOST_LIMIT_S:
+            self._lost_at_s = None
+
+    def check(self, what: str) -> None:
+        """End the waiting for `what`.
+
+        Raises:
+            ServerUnreachable: The server is silent for a minute.
+        """
+        if self._lost_at_s is not None and time.monotonic() - self._lost_at_s > _LOST_LIMIT_S:
             raise ServerUnreachable(
                 f"the server is silent for {_LOST_LIMIT_S:.0f} s",
-                given=f"job {job_id}",
+                given=what,
                 remedy="if it still runs the job goes on: see `threedimo jobs`",
             )
-    raise AssertionError("events without a time limit never end")
+
+
+def _follow(client: Client, job_id: str, progress: JobProgress, check_alive: CheckAlive) -> Result:
+    patience = Patience()
+    while True:
+        for event in client.pump():
+            patience.see(event, progress)
+            if isinstance(event, Result) and event.job_id == job_id:
+                return event
+            _show_or_raise(event, job_id, progress)
+        patience.check(f"job {job_id}")
+        check_alive()
+        client.wait(PUMP_INTERVAL_S)
 
 
 def _show_or_raise(event: ClientEvent, job_id: str, progress: JobProgress) -> None:
@@ -180,12 +201,13 @@ def _show_or_raise(event: ClientEvent, job_id: str, progress: JobProgress) -> No
         case Progress() if event.job_id == job_id:
             progress.step(event.phase, event.step, event.num_steps, event.eta_s)
         case Event(state="failed" | "cancelled") if event.job_id == job_id:
-            raise _end_of(event)
+            raise end_of(event)
         case _:
             pass
 
 
-def _end_of(event: Event) -> ThreeDimoError:
+def end_of(event: Event) -> ThreeDimoError:
+    """The error with which a job ended that failed or was cancelled."""
     if event.state == "cancelled":
         return JobCancelled("the job was cancelled", given=event.job_id)
     return from_code(event.error_code, event.error_message)
@@ -198,11 +220,8 @@ def _cancelled(client: Client, job_id: str) -> bool:
         return False
 
 
-def _events(
-    client: Client, limit_s: float | None, check_alive: CheckAlive = lambda: None
-) -> Iterator[ClientEvent]:
+def _events(client: Client, limit_s: float | None) -> Iterator[ClientEvent]:
     deadline = None if limit_s is None else time.monotonic() + limit_s
     while deadline is None or time.monotonic() < deadline:
         yield from client.pump()
-        check_alive()
-        client.wait(0.2)
+        client.wait(PUMP_INTERVAL_S)

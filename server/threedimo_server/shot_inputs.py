@@ -8,9 +8,10 @@ from pathlib import Path
 
 from threedimo.camera import CameraPath, describe
 from threedimo.errors import InvalidRequest, UnreadableMedia
+from threedimo.media import Sampling, VideoInfo, check_covers, probe_footage, read_image
 from threedimo.shot import Shot
-from threedimo.wire.client import make_asset
-from threedimo.wire.messages import Asset, CameraTrack, Footage, GenerateRequest
+from threedimo.wire.client import Client, make_asset
+from threedimo.wire.messages import Asset, CameraTrack, Footage, GenerateRequest, ModelInfo
 
 PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"})
 
@@ -94,6 +95,87 @@ def _parts(entry: Path) -> list[str]:
     return re.split(r"(\d+)", entry.name)
 
 
+@dataclass(frozen=True)
+class ShotInputs:
+    """Files of a shot that were looked at and can be used.
+
+    Attributes:
+        files: Of the driving footage.
+        footage: What it is.
+        camera: The camera's path, if there is one.
+    """
+
+    files: list[Path]
+    footage: VideoInfo
+    camera: CameraPath | None
+
+
+def read_inputs(options: ShotOptions) -> ShotInputs:
+    """Look at the files of a shot; no model and no server is needed for that.
+
+    Raises:
+        MediaError: The picture or the footage cannot be read.
+        InvalidCameraPath: The camera's file cannot be read.
+        InvalidRequest: Pictures without a rate, or a video with one.
+    """
+    read_image(options.reference)
+    files = footage_files(options.drive, options.drive_fps)
+    footage = probe_footage(files, fps=options.drive_fps)
+    camera = None if options.camera_path is None else CameraPath.from_json(options.camera_path)
+    return ShotInputs(files, footage, camera)
+
+
+@dataclass(frozen=True)
+class PreparedShot:
+    """A shot that a model can make: all that is sent, and what it came from.
+
+    Attributes:
+        options: What a person asked for.
+        inputs: The files.
+        model: What makes it.
+        shot: The numbers.
+        request: What the server is asked for.
+        sources: The file of each asset hash.
+    """
+
+    options: ShotOptions
+    inputs: ShotInputs
+    model: ModelInfo
+    shot: Shot
+    request: GenerateRequest
+    sources: dict[str, Path]
+
+    @property
+    def camera_numbers(self) -> bytes | None:
+        """The camera as it travels."""
+        return None if self.inputs.camera is None else self.inputs.camera.to_bytes()
+
+    def submit(self, client: Client, job_id: str, label: str) -> None:
+        """Queue it under this id; see `Client.submit`."""
+        client.submit(job_id, self.request, self.sources, self.camera_numbers, label=label)
+
+
+def prepare_shot(model: ModelInfo, options: ShotOptions, inputs: ShotInputs) -> PreparedShot:
+    """Fit a shot to a model, and read its files through for their hashes.
+
+    Raises:
+        RequestError: The model cannot make such a shot.
+        MediaError: The footage is too short, or a file cannot be read.
+        InvalidCameraPath: The camera path ends before the shot does.
+    """
+    shot = Shot.checked(
+        model,
+        num_frames=options.num_frames,
+        fps=options.fps,
+        num_inference_steps=options.num_inference_steps,
+        seed=options.seed,
+    )
+    sampling = Sampling(options.drive_start_s, shot.num_frames, shot.fps)
+    check_covers(inputs.footage, sampling, name=str(options.drive[0]))
+    request, sources = build_request(options, shot, inputs.files, inputs.camera)
+    return PreparedShot(options, inputs, model, shot, request, sources)
+
+
 def build_request(
     options: ShotOptions, shot: Shot, files: list[Path], camera: CameraPath | None
 ) -> tuple[GenerateRequest, dict[str, Path]]:
@@ -103,11 +185,9 @@ def build_request(
         InvalidCameraPath: The camera path ends before the shot does.
         MediaError: A file cannot be read.
     """
-    reference, *footage = [make_asset(path, path.name) for path in (options.reference, *files)]
-    sources = {
-        asset.hash: path
-        for asset, path in zip([reference, *footage], [options.reference, *files], strict=True)
-    }
+    paths = [options.reference, *files]
+    reference, *footage = assets = [make_asset(path, path.name) for path in paths]
+    sources = {asset.hash: path for asset, path in zip(assets, paths, strict=True)}
     return _describe_request(options, shot, reference, footage, camera), sources
 
 

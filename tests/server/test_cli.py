@@ -157,6 +157,7 @@ def test_the_options_are_those_that_scripts_know():
             "--steps",
             "--text",
         ],
+        "batch": ["--help", "--output", "--server"],
         "novel-views": [
             "--fps",
             "--frames",

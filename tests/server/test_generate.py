@@ -148,6 +148,13 @@ def test_what_cannot_be_made_is_said_in_one_paragraph(
     assert list(tmp_path.iterdir()) == [], "nothing is left behind"
 
 
+def test_no_server_is_started_for_files_that_are_not_there(inputs, tmp_path):
+    code, _, err = run(tmp_path / "home", *shot(inputs, tmp_path / "out", "--drive", "nothing.mp4"))
+    assert code == 3
+    assert "no server is running" not in err
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupting_cancels_the_job_on_the_server(home, inputs, tmp_path, number):
     process = start(home, *shot(inputs, tmp_path / "out", "--steps", 200, "--frames", 13))
