@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
-from threedimo.errors import InvalidRequest, InvalidShard, TrainingMismatch
+from threedimo.errors import InvalidRequest, InvalidShard, TrainingMismatch, UntrainedModel
 from threedimo_training.evaluation import commands
 from threedimo_training.evaluation.evaluate import EvaluationPlan
 from threedimo_training.evaluation.probe_training import ProbeRecipe
@@ -39,6 +40,19 @@ def test_a_probe_is_trained_and_judges_a_model(tmp_path, tiny_pipeline_folder):
     assert stored["probe"]["training"]["source"] == "synthetic"
     assert document["seconds_per_clip"] == pytest.approx(stored["seconds_per_clip"])
     assert lines[-1] == f"figures in {plan.output}"
+
+
+def test_an_adapter_is_judged_in_its_base(tmp_path, tiny_stock_folder, tiny_trained_stock):
+    commands.train_probe_command(tmp_path / "work", 5, lambda _: None)
+    tiny_trained_stock.save_adapter(tmp_path / "adapter", base=tiny_stock_folder.name)
+    plan = EvaluationPlan(
+        str(tiny_stock_folder), tmp_path / "work" / "probe.safetensors", tmp_path / "figures.json",
+        clips=1, device="cpu", adapter=tmp_path / "adapter",
+    )  # fmt: skip
+    model = commands.evaluate_command(plan, lambda _: None)["model"]
+    assert (model["id"], model["adapter"]) == ("danced", str(tmp_path / "adapter"))
+    with pytest.raises(UntrainedModel, match="--adapter"):
+        commands.evaluate_command(replace(plan, adapter=None), lambda _: None)
 
 
 def test_a_probe_does_not_go_on_from_something_else(tmp_path, numbered):

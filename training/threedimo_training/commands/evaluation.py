@@ -33,6 +33,7 @@ def add_commands(commands: Any) -> None:
         "clip's camera text, the decoder alone. A stopped call goes on where it was.",
     )
     evaluate.add_argument("--model", default="embedded", help="embedded, a folder or a hub id")
+    evaluate.add_argument("--adapter", type=Path, metavar="FOLDER", help="what was trained in a stock model")
     evaluate.add_argument("--json", type=Path, required=True, metavar="FILE", help="figures to write")
     evaluate.add_argument("--report", type=Path, metavar="FOLDER", help="also write a page with pictures")
     evaluate.add_argument(
@@ -76,6 +77,7 @@ def _evaluate(options: argparse.Namespace) -> int:
         seed=options.seed,
         report=options.report,
         device=options.device,
+        adapter=options.adapter,
     )
     evaluate_command(plan, report)
     return 0

@@ -56,6 +56,7 @@ class EvaluationPlan:
 
     Attributes:
         model: "embedded", a folder, or a hub id.
+        adapter: Folder of what was trained in it, None for a model that is whole.
         probe: File that `threedimo-train probe` wrote.
         output: The JSON file to write. Beside it, a folder of the same name with "-clips" keeps the results
             of single clips, by which a stopped evaluation goes on.
@@ -72,6 +73,7 @@ class EvaluationPlan:
     seed: int = 0
     report: Path | None = None
     device: str = "auto"
+    adapter: Path | None = None
 
     def __post_init__(self):
         if not 1 <= self.clips <= MAX_CLIPS:
@@ -101,24 +103,31 @@ def evaluate(
         What the JSON file holds.
 
     Raises:
-        ModelNotFound: There is no such model, or no probe.
-        InvalidModel: Model or probe are damaged.
+        ModelNotFound: There is no such model or adapter, or no probe.
+        UntrainedModel: It is a stock Wan model, and there is no adapter.
+        InvalidModel: Model, adapter or probe are damaged, or do not belong together.
         InvalidShard: The stored figures of a clip are damaged.
         NoSpace: The disk is full.
         UnwritableFolder: The output may not be written.
     """
-    info = read_model_info(plan.model)
+    info = read_model_info(plan.model, plan.adapter)
     probe = load_probe(plan.probe)
-    key = content_hash(model_folder(plan.model))[:12]
+    parts = [model_folder(plan.model), *([] if plan.adapter is None else [plan.adapter])]
+    key = "-".join(content_hash(part)[:12] for part in parts)
     folder = plan.output.with_name(f"{plan.output.stem}-clips")
     folder /= f"{_RECORDS}-{key}-{content_hash(plan.probe)[:12]}-{plan.seed}"
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    pipeline = load_pipeline(plan.model, device=plan.device)
+    pipeline = load_pipeline(plan.model, plan.adapter and str(plan.adapter), device=plan.device)
     records = _all_records(plan, pipeline, probe, drawer(info), folder, say)
     document = {
         "format": FORMAT,
-        "model": {"id": info.id, "name": plan.model, "content": key},
+        "model": {
+            "id": info.id,
+            "name": plan.model,
+            "adapter": plan.adapter and str(plan.adapter),
+            "content": key,
+        },
         "splits": {split: _split_figures([r for r in records if r.split == split]) for split in SPLITS},
         "probe": _probe_figures(records, probe),
         "seconds_per_clip": summarise([record.seconds for record in records]).mean,
