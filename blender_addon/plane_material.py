@@ -14,6 +14,7 @@ from .timeline import FrameMapping
 PICTURE_NODE = "Image Texture"
 _EMISSION_NODE = "Emission"
 _GREY = (0.05, 0.05, 0.05, 1.0)
+_MATCHED_VIEW = "threedimo_view"
 
 
 def make_material(name: str) -> bpy.types.Material:
@@ -84,6 +85,31 @@ def show_image(plane: bpy.types.Object, image: bpy.types.Image) -> None:
     emission = tree.nodes.get(_EMISSION_NODE)
     if emission is not None:
         tree.links.new(picture.outputs["Color"], emission.inputs["Color"])
+
+
+def match_view(plane: bpy.types.Object, scene: bpy.types.Scene) -> bool:
+    """Make what the model made what is seen: read the picture so that the scene's view transform undoes it.
+
+    Frames are colours of a display. Blender has, for each view transform, a colour space that is its inverse;
+    under AgX the strongest colours have none and come out a little paler. A colour space that a person
+    chooses stays until the view transform changes.
+
+    Returns:
+        Whether something changed.
+    """
+    try:
+        image = _picture(plane)[1].image
+    except InvalidScene:
+        return False
+    view = scene.view_settings.view_transform
+    if image is None or image.get(_MATCHED_VIEW) == view:
+        return False
+    settings = image.colorspace_settings
+    known = settings.bl_rna.properties["name"].enum_items.keys()
+    spaces = (f"{view} sRGB", f"{view} Base sRGB")
+    settings.name = next((space for space in spaces if space in known), "sRGB")
+    image[_MATCHED_VIEW] = view
+    return True
 
 
 def blank_plane(plane: bpy.types.Object) -> None:

@@ -12,7 +12,14 @@ from threedimo.errors import InvalidCameraPath, InvalidRequest, ThreeDimoError, 
 
 from .image_plane import fit_plane, make_plane, remove_plane, set_visibility
 from .jobs import END_STATES, PLANE_FOLDER
-from .plane_material import blank_plane, image_in_memory, is_blank, show_frames, show_image
+from .plane_material import (
+    blank_plane,
+    image_in_memory,
+    is_blank,
+    match_view,
+    show_frames,
+    show_image,
+)
 from .properties import ThreeDimoShot, ThreeDimoTake
 from .take_records import Found, take_folder, take_mapping
 from .takes import CAMERA_FILE, is_complete
@@ -46,6 +53,7 @@ def show_take(found: Found) -> None:
     frames, mapping = take_folder(take) / PLANE_FOLDER, take_mapping(shot, take)
     plane = _fitted_plane(found, _frame_size(take))
     show_frames(plane, frames, mapping)
+    match_view(plane, scene)
     shot.shown, shot.previewed, take.placed, take.message = take.job_id, "", True, ""
     set_visibility(plane, mapping, "shot" if shot.is_cut else "always")
     _hide_others(scene, shot)
@@ -67,6 +75,7 @@ def show_preview(found: Found, jpeg: bytes) -> bool:
     try:
         plane = _fitted_plane(found, image.size)
         show_image(plane, image)
+        match_view(plane, scene)
     except ThreeDimoError:
         bpy.data.images.remove(image)
         raise
@@ -167,7 +176,7 @@ def release_take(found: Found) -> None:
 
 
 def check_plane(scene: bpy.types.Scene, shot: ThreeDimoShot) -> bool:
-    """Turn a plane grey whose frames are gone, or bring frames back that are there again.
+    """Turn a plane grey whose frames are gone, or bring back those that are there again; follow the view.
 
     Undo may bring back the preview of a take that has long ended: it goes again.
 
@@ -177,12 +186,15 @@ def check_plane(scene: bpy.types.Scene, shot: ThreeDimoShot) -> bool:
     if shot.previewed:
         return _end_stale_preview(scene, shot)
     plane = shot_plane(scene, shot)
+    if plane is not None and match_view(plane, scene):
+        return True
     take = next((take for take in shot.takes if take.job_id == shot.shown), None)
     if plane is None or take is None or is_blank(plane) == (not has_frames(shot, take)):
         return False
     try:
         if is_blank(plane):
             show_frames(plane, take_folder(take) / PLANE_FOLDER, take_mapping(shot, take))
+            match_view(plane, scene)
             take.message = ""
         else:
             take.message = str(_frames_are_gone(take))

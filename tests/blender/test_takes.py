@@ -58,6 +58,35 @@ def test_takes_share_one_plane_and_are_compared_on_it(blender, scene, two_takes,
     assert len(sequences) == 1, "the images of takes that are not shown are let go"
 
 
+@pytest.mark.parametrize("engine", ["CYCLES", "BLENDER_WORKBENCH"])
+@pytest.mark.parametrize("view", ["AgX", "Filmic", "Khronos PBR Neutral", "Standard"])
+def test_what_the_model_made_is_what_is_seen_under_every_view(
+    scene, camera, blender, leave_take, render, engine, view
+):
+    scene.view_settings.view_transform = view
+    leave_take(camera, paint=lambda _: (190, 150, 120), scene_frames=range(1, 6), num_frames=5)
+    blender.ops.threedimo.reattach()
+
+    np.testing.assert_allclose(render(3, engine)[8, 8], (190, 150, 120), atol=4)
+
+
+def test_plane_follows_the_view_but_not_against_a_persons_choice(scene, two_takes, addon):
+    (shot,) = scene.threedimo.shots
+    image = shot.plane.active_material.node_tree.nodes["Image Texture"].image
+    assert image.colorspace_settings.name == "sRGB"
+    check = addon("take_planes").check_plane
+    scene.view_settings.view_transform = "AgX"
+    assert check(scene, shot)
+    assert image.colorspace_settings.name == "AgX Base sRGB"
+
+    image.colorspace_settings.name = "Non-Color"
+    assert not check(scene, shot)
+    assert image.colorspace_settings.name == "Non-Color"
+    scene.view_settings.view_transform = "Raw"
+    assert check(scene, shot)
+    assert image.colorspace_settings.name == "sRGB"
+
+
 def test_own_changes_to_the_plane_outlive_a_step(blender, scene, two_takes):
     plane = scene.threedimo.shots[0].plane
     plane.location.x += 1.0
