@@ -9,6 +9,7 @@ import bpy
 
 from threedimo.errors import InvalidScene, UnreadableMedia
 
+from .frame_images import load_frames, match_colours, play_shot
 from .timeline import FrameMapping
 
 PICTURE_NODE = "Image Texture"
@@ -44,18 +45,8 @@ def show_frames(plane: bpy.types.Object, frames: Path, mapping: FrameMapping) ->
         InvalidScene: The material has not the node any more that shows them.
     """
     _, picture = _picture(plane)
-    image = bpy.data.images.load(_stored_path(frames / "00000.png"), check_existing=True)
-    image.name = plane.name
-    image.source = "SEQUENCE"
-    show_image(plane, image)
-    # Before and after the shot Blender clamps to 0 and to the duration. With files from 00000 on and an
-    # offset of -1 both ends name a file that is there; any other pair renders magenta on one side.
-    user = picture.image_user
-    user.frame_start = mapping.frame_start
-    user.frame_duration = mapping.num_scene_frames
-    user.frame_offset = -1
-    user.use_cyclic = False
-    user.use_auto_refresh = True
+    show_image(plane, load_frames(frames, plane.name))
+    play_shot(picture.image_user, mapping)
 
 
 def image_in_memory(jpeg: bytes) -> bpy.types.Image:
@@ -88,11 +79,9 @@ def show_image(plane: bpy.types.Object, image: bpy.types.Image) -> None:
 
 
 def match_view(plane: bpy.types.Object, scene: bpy.types.Scene) -> bool:
-    """Make what the model made what is seen: read the picture so that the scene's view transform undoes it.
+    """Follow the scene's view transform, see `match_colours`.
 
-    Frames are colours of a display. Blender has, for each view transform, a colour space that is its inverse;
-    under AgX the strongest colours have none and come out a little paler. A colour space that a person
-    chooses stays until the view transform changes.
+    A colour space that a person chooses stays until the view transform changes.
 
     Returns:
         Whether something changed.
@@ -104,10 +93,7 @@ def match_view(plane: bpy.types.Object, scene: bpy.types.Scene) -> bool:
     view = scene.view_settings.view_transform
     if image is None or image.get(_MATCHED_VIEW) == view:
         return False
-    settings = image.colorspace_settings
-    known = settings.bl_rna.properties["name"].enum_items.keys()
-    spaces = (f"{view} sRGB", f"{view} Base sRGB")
-    settings.name = next((space for space in spaces if space in known), "sRGB")
+    match_colours(image.colorspace_settings, view)
     image[_MATCHED_VIEW] = view
     return True
 
@@ -151,10 +137,3 @@ def _swap_image(picture: bpy.types.Node, image: bpy.types.Image | None) -> None:
     picture.image = image
     if before is not None and before != image and not before.users:
         bpy.data.images.remove(before)
-
-
-def _stored_path(path: Path) -> str:
-    """Relative to the .blend where that is saved beside the frames, so that both can move together."""
-    if bpy.data.is_saved and Path(bpy.data.filepath).parent in path.parents:
-        return bpy.path.relpath(str(path))
-    return str(path)

@@ -4,11 +4,11 @@
 import uuid
 
 import bpy
-from bpy.props import BoolProperty, IntProperty, StringProperty
+from bpy.props import BoolProperty, EnumProperty, IntProperty, StringProperty
 
 from threedimo.errors import InvalidRequest, ThreeDimoError
 
-from . import dispatch, runtime, take_planes, waiting
+from . import dispatch, runtime, take_planes, take_uses, waiting
 from .operators import report, report_jobs
 from .take_records import Found, require_take, take_folder
 from .takes import delete_files
@@ -137,6 +137,32 @@ class THREEDIMO_OT_choose_take(_OfTake, bpy.types.Operator):
         return {"FINISHED"}
 
 
+class THREEDIMO_OT_use_take(_OfTake, bpy.types.Operator):
+    """Show a take elsewhere than on its plane."""
+
+    bl_idname = "threedimo.use_take"
+    bl_label = "Use Take"
+    bl_description = "Show this take elsewhere than on its plane"
+    bl_options = {"REGISTER", "UNDO"}
+
+    target: EnumProperty(
+        name="Where",
+        items=(
+            ("BACKGROUND", "Camera Background", "Behind what the shot's camera sees, in the viewport"),
+            ("STRIP", "Sequencer Strip", "At its frames in the sequencer, in a channel that is free"),
+        ),
+    )
+
+    def execute(self, _context: bpy.types.Context) -> set[str]:
+        """Show it there."""
+        use = take_uses.show_behind_camera if self.target == "BACKGROUND" else take_uses.put_in_sequencer
+        try:
+            use(require_take(self.job_id))
+        except ThreeDimoError as error:
+            return report(self, error)
+        return {"FINISHED"}
+
+
 class THREEDIMO_OT_delete_take(_OfTake, bpy.types.Operator):
     """Take a take off the list, and its files off the disk if asked for."""
 
@@ -162,6 +188,7 @@ class THREEDIMO_OT_delete_take(_OfTake, bpy.types.Operator):
             folder = take_folder(require_take(self.job_id).take)
             runtime.forget(self.job_id)
             if self.files:
+                take_uses.remove_uses(folder)
                 delete_files(folder, self.job_id)
         except ThreeDimoError as error:
             return report(self, error)
@@ -173,6 +200,7 @@ CLASSES = (
     THREEDIMO_OT_show_take,
     THREEDIMO_OT_step_take,
     THREEDIMO_OT_choose_take,
+    THREEDIMO_OT_use_take,
     THREEDIMO_OT_delete_take,
 )
 

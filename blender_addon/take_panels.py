@@ -93,6 +93,10 @@ def _draw_take(column: bpy.types.UILayout, shot: ThreeDimoShot, take: ThreeDimoT
     row.label(
         text=f"Take {take.number}, {take.state}", icon="SOLO_ON" if shot.chosen == take.job_id else "NONE"
     )
+    use = row.row(align=True)
+    use.enabled = take.state == "ready"
+    menu = use.operator_menu_enum("threedimo.use_take", "target", text="", icon="DOWNARROW_HLT")
+    menu.job_id = take.job_id
     row.operator("threedimo.regenerate", text="", icon="ADD").job_id = take.job_id
     row.operator("threedimo.delete_take", text="", icon="X").job_id = take.job_id
     facts = (

@@ -49,7 +49,7 @@ def show_take(found: Found) -> None:
         InvalidScene: The plane's material was changed so that it cannot show frames.
     """
     scene, shot, take = found
-    _check_frames(shot, take)
+    require_frames(shot, take)
     frames, mapping = take_folder(take) / PLANE_FOLDER, take_mapping(shot, take)
     plane = _fitted_plane(found, _frame_size(take))
     show_frames(plane, frames, mapping)
@@ -223,7 +223,13 @@ def _end_stale_preview(scene: bpy.types.Scene, shot: ThreeDimoShot) -> bool:
     return True
 
 
-def _check_frames(shot: ThreeDimoShot, take: ThreeDimoTake) -> None:
+def require_frames(shot: ThreeDimoShot, take: ThreeDimoTake) -> None:
+    """Refuse a take that cannot be shown.
+
+    Raises:
+        InvalidRequest: It is not done yet.
+        UnreadableMedia: Its frames are no longer on disk.
+    """
     if take.state != "ready":
         raise InvalidRequest(
             "this take has no frames yet", given=f"take {take.number}, {take.state}", remedy="wait for it"
