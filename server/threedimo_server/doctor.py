@@ -61,6 +61,7 @@ def examine() -> list[Check]:
         _devices(),
         _model(),
         _server(),
+        _keys(),
         _home(),
         *_codecs(),
     ]
@@ -154,6 +155,20 @@ def _server() -> Check:
         remedy = "start the server again with a model and a device that work: threedimo serve"
         return Check("server", False, found, remedy)
     return Check("server", True, found)
+
+
+def _keys() -> Check:
+    try:
+        from threedimo_server.key_commands import known_keys
+
+        found = known_keys()
+    except ImportError as error:
+        return Check("keys", False, f"keys cannot be read: {error}", INSTALL)
+    except ThreeDimoError as error:
+        return Check(
+            "keys", False, error.problem + f": {error.given}", error.remedy or "threedimo keys --help"
+        )
+    return Check("keys", True, found or "none; only this computer reaches the server")
 
 
 def _home() -> Check:

@@ -104,6 +104,32 @@ def show_keys() -> list[str]:
     return lines or ["no keys; `threedimo keys --help` shows what to make"]
 
 
+def known_keys() -> str:
+    """In a few words which keys there are; "" without any.
+
+    Raises:
+        InvalidKey: A file is damaged or open to others.
+    """
+    from threedimo.wire.connection import keys_folder, known_servers
+    from threedimo.wire.keys import CLIENT_SECRET, SERVER_SECRET, read_secret
+    from threedimo_server.gate import allowed_clients
+
+    folder, found = keys_folder(), []
+    if (folder / SERVER_SECRET).exists():
+        read_secret(folder / SERVER_SECRET, "server")
+        found.append("this server's own")
+    if (folder / CLIENT_SECRET).exists():
+        read_secret(folder / CLIENT_SECRET, "client")
+        found.append("this client's own")
+    for count, what in (
+        (len(allowed_clients(folder).read()), "let in"),
+        (len(known_servers(folder).read()), "trusted"),
+    ):
+        if count:
+            found.append(f"{count} {what}")
+    return ", ".join(found)
+
+
 def allow_client(name: str, word: str) -> list[str]:
     """Let a client in, from now on.
 

@@ -17,7 +17,18 @@ from threedimo.version import VERSION
 from threedimo_server.cli import EPILOG, build_parser
 
 HEAVY = ("torch", "diffusers", "transformers", "av", "PIL", "zmq", "numpy", "tqdm", "msgspec")
-COMMANDS = ("demo", "generate", "novel-views", "stabilize", "serve", "keys", "jobs", "cancel", "doctor")
+COMMANDS = (
+    "demo",
+    "generate",
+    "batch",
+    "novel-views",
+    "stabilize",
+    "serve",
+    "keys",
+    "jobs",
+    "cancel",
+    "doctor",
+)
 
 
 @pytest.fixture
@@ -248,6 +259,27 @@ def test_doctor(threedimo, tmp_path):
     assert "not running" in checks["server"]["found"]
     assert str(tmp_path / "home") in checks["home folder"]["found"]
     assert all(check["ok"] or check["remedy"] for check in report["checks"])
+
+
+def test_doctor_knows_the_keys_and_sees_a_damaged_list(threedimo, tmp_path):
+    def keys():
+        (found,) = (
+            check
+            for check in json.loads(threedimo("doctor", "--json", timeout_s=120).stdout)["checks"]
+            if check["name"] == "keys"
+        )
+        return found
+
+    assert "only this computer" in keys()["found"]
+    word = threedimo("keys", "client").stdout.strip()
+    assert threedimo("keys", "server").returncode == 0
+    assert threedimo("keys", "allow", "anna", word).returncode == 0
+    assert (keys()["ok"], keys()["found"]) == (True, "this server's own, this client's own, 1 let in")
+
+    (listed,) = tmp_path.rglob("allowed*")
+    listed.write_text("anna nonsense\n")
+    assert not keys()["ok"]
+    assert "allowed" in keys()["found"]
 
 
 def test_doctor_sees_a_server_that_died(threedimo, tmp_path):
