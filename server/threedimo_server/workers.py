@@ -8,6 +8,7 @@ system closes that pipe and the worker ends too.
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import subprocess
 import tempfile
@@ -44,6 +45,9 @@ _REPORT_GRACE_S = 2.0
 _LABEL_LENGTH = 200
 FAILED_MARK = " (failed: "
 """In the description of a worker that could not load its model, after the device."""
+# By default, threads of OpenMP that have nothing to do keep their cores busy. Where another program, such as
+# Blender, wants those, both then wait for each other.
+THREADS_THAT_YIELD = {"OMP_WAIT_POLICY": "PASSIVE"}
 
 State = Literal["loading", "idle", "busy", "waiting", "failed"]
 
@@ -239,7 +243,12 @@ class WorkerPool:
         with (self._log_folder / f"worker-{worker.index}.log").open("ab") as log:
             # A session of its own, so that Ctrl+C in the server's terminal reaches the server alone.
             worker.process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
+                command,
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                env=THREADS_THAT_YIELD | os.environ,
+                start_new_session=True,
             )
         logger.info("worker %s starts as process %d", device, worker.process.pid)
 
