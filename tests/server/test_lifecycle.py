@@ -245,7 +245,7 @@ def test_the_real_worker_makes_a_shot_with_a_real_pipeline(
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="the environment of a process is read from /proc")
-@pytest.mark.parametrize(("own", "used"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+@pytest.mark.parametrize(("own", "used"), [(None, "10000"), ("500", "500")])
 def test_a_workers_threads_yield_unless_somebody_wants_otherwise(
     start_server: Callable[..., Any],
     wait: Callable[..., None],
@@ -253,13 +253,13 @@ def test_a_workers_threads_yield_unless_somebody_wants_otherwise(
     own: str | None,
     used: str,
 ) -> None:
-    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
     if own is not None:
-        monkeypatch.setenv("OMP_WAIT_POLICY", own)
+        monkeypatch.setenv("GOMP_SPINCOUNT", own)
     server = start_server()
     wait(lambda: "starts as process" in server.log())
     environment = Path(f"/proc/{server.worker_pid()}/environ").read_bytes().split(b"\0")
-    assert f"OMP_WAIT_POLICY={used}".encode() in environment
+    assert f"GOMP_SPINCOUNT={used}".encode() in environment
 
 
 def test_a_stock_model_is_served_with_its_adapter_and_not_with_that_of_another(
