@@ -178,7 +178,7 @@ def test_a_folder_of_something_else_is_left_alone(home, write_list, tmp_path):
 
 
 def test_the_example_of_the_help_is_a_list(tmp_path):
-    from threedimo_server.cli import BATCH_EPILOG
+    from threedimo_server.help_texts import BATCH_EPILOG
 
     start_at, end = BATCH_EPILOG.index("{"), BATCH_EPILOG.rindex("}") + 1
     (tmp_path / "shots.json").write_text(BATCH_EPILOG[start_at:end])
