@@ -1,10 +1,32 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """3DiMo for Blender: a character performs the motion of footage, seen by the scene's own camera."""
 
-from . import cli, operators, panels, preferences, properties, runtime, take_operators, take_panels
+from . import (
+    camera_reading,
+    cli,
+    model_menu,
+    operators,
+    panels,
+    preferences,
+    properties,
+    runtime,
+    take_operators,
+    take_panels,
+)
 
 # The heartbeat starts last and stops first: a tick needs everything else.
-_ROOMS = (preferences, properties, operators, take_operators, panels, take_panels, cli, runtime)
+_ROOMS = (
+    preferences,
+    properties,
+    camera_reading,
+    operators,
+    take_operators,
+    model_menu,
+    panels,
+    take_panels,
+    cli,
+    runtime,
+)
 
 
 def register() -> None:

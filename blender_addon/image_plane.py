@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Frames as a plane in the scene, fitted to the camera's frustum at the subject's distance.
+"""Frames as a plane in the scene, fitted to the camera's frustum, at the subject or before everything.
 
 The size comes from the camera path that was sent, not from the camera as it is now, and is keyed where the
 lens or the distance changes. The plane follows the camera by a Child Of constraint without scale: a camera's
@@ -23,9 +23,12 @@ from .timeline import FrameMapping
 
 COLLECTION_NAME = "3DiMo"
 
-# A plane nearer than this many clip starts would be cut or swallow the view.
+# A plane at the subject that is nearer than this many clip starts would be cut or swallow the view.
 _CLEARANCE = 2.0
+# One before everything, in clip starts: at 1 rounding would let it flicker.
+_FOREMOST = 1.1
 
+PlanePlace = Literal["SUBJECT", "FOREMOST"]
 Visibility = Literal["always", "shot", "hidden"]
 
 
@@ -61,6 +64,7 @@ def fit_plane(
     camera: bpy.types.Object,
     path: CameraPath,
     mapping: FrameMapping,
+    place: PlanePlace = "SUBJECT",
 ) -> None:
     """Fit a plane to the camera as it was sent, in place of what it was fitted to before.
 
@@ -70,10 +74,18 @@ def fit_plane(
         camera: What it follows.
         path: The camera as it was sent, one pose per scene frame, cropped to the frames' size (`for_size`).
         mapping: Which scene frames the shot has.
+        place: As far away as the subject, or just beyond the camera's clip start, where nothing hides it.
+
+    Raises:
+        InvalidCameraPath: The path has no subject.
     """
     _delete_keys(plane, ("location", "scale"), _shot_frames(mapping))
-    nearest = _CLEARANCE * camera.data.clip_start
-    _place(plane, *frustum_quad(path, scene.unit_settings.scale_length, nearest), mapping)
+    clip_start = camera.data.clip_start
+    if place == "FOREMOST":
+        depths = np.full(path.num_frames, _FOREMOST * clip_start)
+    else:
+        depths = subject_depths(path, scene.unit_settings.scale_length, _CLEARANCE * clip_start)
+    _place(plane, *frustum_quad(path, depths), mapping)
 
 
 def set_visibility(plane: bpy.types.Object, mapping: FrameMapping, visibility: Visibility) -> None:
@@ -104,8 +116,8 @@ def remove_plane(plane: bpy.types.Object) -> None:
             bpy.data.images.remove(image)
 
 
-def frustum_quad(path: CameraPath, metres: float, nearest: float) -> tuple[np.ndarray, np.ndarray]:
-    """Where a unit quad goes in the camera's own Blender axes to fill the picture at the subject's distance.
+def subject_depths(path: CameraPath, metres: float, nearest: float) -> np.ndarray:
+    """How far away the subject is along the camera's axis, in each frame.
 
     Args:
         path: With a subject. If the camera comes too near to it or passes it, the first frame's distance
@@ -117,14 +129,27 @@ def frustum_quad(path: CameraPath, metres: float, nearest: float) -> tuple[np.nd
         InvalidCameraPath: The path has no subject.
 
     Returns:
-        Centres `(F, 3)` and sizes `(F, 2)` in scene units.
+        Distances `(F,)` in scene units.
     """
     if path.subject_position is None:
         raise InvalidCameraPath("the camera path has no subject, and so the plane no distance")
     to_subject = path.subject_position - path.positions
     depths = np.einsum("fi,fi->f", to_subject, path.rotations[:, :, 2]) / metres
     if depths.min() < nearest:
-        depths = np.full_like(depths, max(float(depths[0]), nearest))
+        return np.full_like(depths, max(float(depths[0]), nearest))
+    return depths
+
+
+def frustum_quad(path: CameraPath, depths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where a unit quad goes in the camera's own Blender axes to fill the picture at these distances.
+
+    Args:
+        path: The camera.
+        depths: Distances `(F,)` along its axis in scene units.
+
+    Returns:
+        Centres `(F, 3)` and sizes `(F, 2)` in scene units.
+    """
     focal = path.intrinsics[:, [0, 1], [0, 1]]
     size_px = np.array([path.width, path.height])
     centre = (size_px / 2 - path.intrinsics[:, :2, 2]) / focal * depths[:, None]

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -31,6 +32,34 @@ JobState = Literal[
 # What the server does not know of yet: such a job is sent again when the file is opened again.
 UNSENT_STATES: frozenset[str] = frozenset({"preparing", "sending"})
 END_STATES: frozenset[str] = frozenset({"ready", "failed", "cancelled"})
+ENDED_BADLY: frozenset[str] = frozenset({"failed", "cancelled"})
+
+# What a state, or a phase of a running job, takes of the bar, in the order of a job. Most of the time goes
+# into denoising; how much exactly depends on model and device.
+_WEIGHTS = (
+    ("preparing", 0.01),
+    ("sending", 0.03),
+    ("queued", 0.0),
+    ("loading", 0.02),
+    ("decoding", 0.02),
+    ("encoding", 0.02),
+    ("denoising", 0.80),
+    ("rendering", 0.04),
+    ("writing", 0.03),
+    ("publishing", 0.0),
+    ("done", 0.0),
+    ("fetching", 0.03),
+    ("ready", 0.0),
+)
+
+
+def _shares() -> dict[str, tuple[float, float]]:
+    """Where each begins on the bar, and its weight."""
+    ends = accumulate(weight for _, weight in _WEIGHTS)
+    return {name: (end - weight, weight) for (name, weight), end in zip(_WEIGHTS, ends, strict=True)}
+
+
+_SHARES = _shares()
 
 
 @dataclass
@@ -46,6 +75,7 @@ class Job:
         model_id: Which model made the frames, once they are here.
         preview: How one of its frames looks by now, as a JPEG; the newest, until somebody shows it.
         error: Why the job failed.
+        fraction: How much of the whole job is done, from 0 to 1, as of the last `advance`.
     """
 
     job_id: str
@@ -63,6 +93,7 @@ class Job:
     model_id: str = ""
     preview: bytes | None = field(default=None, repr=False)
     error: ThreeDimoError | None = None
+    fraction: float = 0.0
 
     @property
     def ended(self) -> bool:
@@ -79,14 +110,15 @@ class Job:
         """One frame per scene frame of the shot."""
         return self.folder / PLANE_FOLDER
 
-    @property
-    def fraction(self) -> float:
-        """How much of what goes on now is done, from 0 to 1."""
-        if self.state in ("sending", "fetching"):
-            return self.moved / self.total if self.total else 0.0
-        if self.state == "running":
-            return self.step / self.num_steps if self.num_steps else 0.0
-        return 1.0 if self.state in ("publishing", "done", "ready") else 0.0
+    def advance(self) -> None:
+        """Bring `fraction` up to what is reached by now.
+
+        It never goes back: of a job that begins anew, as after its worker was lost, the words say so.
+        """
+        begin, share = _SHARES.get(self.phase if self.state == "running" else self.state, (0.0, 0.0))
+        running = self.state == "running"
+        done, total = (self.step, self.num_steps) if running else (self.moved, self.total)
+        self.fraction = max(self.fraction, begin + share * (min(done / total, 1.0) if total else 0.0))
 
     def sentence(self) -> str:
         """What goes on, in a few words: "denoising 3/10, about 12 s left"."""

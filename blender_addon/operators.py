@@ -13,10 +13,11 @@ from bpy.props import BoolProperty, StringProperty
 
 from threedimo.errors import ThreeDimoError
 
-from . import dispatch, runtime, shots, waiting
+from . import camera_reading, dispatch, filming, runtime, shots, waiting
 from .batch import batch_scenes
 from .jobs import Job
 from .preferences import server_python
+from .take_records import find_take, sameness
 
 
 def report(operator: bpy.types.Operator, error: ThreeDimoError) -> set[str]:
@@ -35,13 +36,23 @@ def report_jobs(operator: bpy.types.Operator, jobs: list[Job]) -> set[str]:
     return {"CANCELLED"}
 
 
+def report_same(operator: bpy.types.Operator, job_ids: list[str]) -> None:
+    """Say which of the takes just queued are earlier ones once more; one that is filmed first comes later."""
+    found = [each for each in map(find_take, job_ids) if each is not None]
+    said = [words for words in (sameness(shot, take) for _, shot, take in found) if words]
+    if said:
+        count = f"{len(said)} of {len(job_ids)} shots are made once more. " if len(job_ids) > 1 else ""
+        operator.report({"INFO"}, f"{count}{said[0]}")
+
+
 class THREEDIMO_OT_generate(bpy.types.Operator):
     """Send the shot as it is now."""
 
     bl_idname = "threedimo.generate"
     bl_label = "Generate"
     bl_description = (
-        "Send the shot as it is now: reference, footage, camera and text. The frames come back on a plane"
+        "Send the shot as it is now: reference, footage, camera and text. A driver in the scene is filmed "
+        "first. The frames come back on a plane"
     )
     bl_options = {"REGISTER"}
 
@@ -51,10 +62,12 @@ class THREEDIMO_OT_generate(bpy.types.Operator):
 
     def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
         """Start, and leave the rest to the timer."""
+        job_id = self.job_id or str(uuid.uuid4())
         try:
-            dispatch.generate(context.scene, self.job_id or str(uuid.uuid4()))
+            dispatch.begin(context.scene, job_id)
         except ThreeDimoError as error:
             return report(self, error)
+        report_same(self, [job_id])
         return {"FINISHED"}
 
     def execute(self, context: bpy.types.Context) -> set[str]:
@@ -62,6 +75,7 @@ class THREEDIMO_OT_generate(bpy.types.Operator):
         try:
             waiting.wait_for_server()
             job = dispatch.generate(context.scene, self.job_id or str(uuid.uuid4()))
+            report_same(self, [job.job_id])
             waiting.wait_for_jobs([job])
         except ThreeDimoError as error:
             return report(self, error)
@@ -92,10 +106,11 @@ class THREEDIMO_OT_queue(bpy.types.Operator):
     def invoke(self, _context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
         """Start, and leave the rest to the timer."""
         try:
-            jobs = dispatch.queue_batch(self._scenes())
+            job_ids = dispatch.begin_batch(self._scenes())
         except ThreeDimoError as error:
             return report(self, error)
-        self.report({"INFO"}, f"{len(jobs)} shots queued")
+        self.report({"INFO"}, f"{len(job_ids)} shots queued")
+        report_same(self, job_ids)
         return {"FINISHED"}
 
     def execute(self, _context: bpy.types.Context) -> set[str]:
@@ -103,6 +118,7 @@ class THREEDIMO_OT_queue(bpy.types.Operator):
         try:
             waiting.wait_for_server()
             jobs = dispatch.queue_batch(self._scenes())
+            report_same(self, [job.job_id for job in jobs])
             waiting.wait_for_jobs(jobs, sent=not self.wait)
         except ThreeDimoError as error:
             return report(self, error)
@@ -113,17 +129,20 @@ class THREEDIMO_OT_queue(bpy.types.Operator):
 
 
 class THREEDIMO_OT_cancel(bpy.types.Operator):
-    """Stop a job at the server."""
+    """Stop a job."""
 
     bl_idname = "threedimo.cancel"
     bl_label = "Cancel"
-    bl_description = "Stop a job at the server"
+    bl_description = "Stop a job at the server, or the filming of its driver"
     bl_options = {"INTERNAL"}
 
     job_id: StringProperty(options={"SKIP_SAVE", "HIDDEN"})
 
     def execute(self, _context: bpy.types.Context) -> set[str]:
-        """Ask for the cancellation; the job's state says when it happened."""
+        """Ask for the cancellation; the job's state says when it happened. Filming stops at once."""
+        if filming.cancel(self.job_id):
+            runtime.redraw_panel()
+            return {"FINISHED"}
         if self.job_id not in runtime.session().jobs:
             self.report({"WARNING"}, "This job is not running")
             return {"CANCELLED"}
@@ -148,7 +167,7 @@ class THREEDIMO_OT_read_camera(bpy.types.Operator):
         except ThreeDimoError as error:
             return report(self, error)
         context.scene.threedimo.use_custom_text = False
-        context.scene.threedimo.camera_text = shots.shot_text(shot, path)
+        camera_reading.remember_text(context.scene, shots.shot_text(shot, path))
         return {"FINISHED"}
 
 

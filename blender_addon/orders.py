@@ -22,12 +22,13 @@ class Order:
 
     Attributes:
         reference_image: Picture of the character.
-        driving_files: One video, or the pictures of a sequence in order.
+        driving_files: One video, or the pictures of a sequence in order; none before they are filmed.
         driving_fps: Frames per second of a sequence; None for a video.
         driving_start_s: Where in the footage the motion begins.
         text: What the camera sees and does, in words.
         camera_path: The same, exactly; one pose per scene frame.
         seed: The same seed gives the same frames.
+        model_id: Which of the server's models makes them; "" in takes from before servers had several.
     """
 
     reference_image: Path
@@ -37,6 +38,7 @@ class Order:
     text: str
     camera_path: CameraPath
     seed: int
+    model_id: str
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ def build_request(order: Order, mapping: FrameMapping) -> Submission:
     request = GenerateRequest(
         reference_image=reference,
         driving_footage=Footage(files=driving, fps=order.driving_fps, start_s=order.driving_start_s),
+        model_id=order.model_id,
         text=order.text,
         camera=CameraTrack(
             num_frames=path.num_frames,

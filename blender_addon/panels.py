@@ -7,22 +7,37 @@ import bpy
 
 from threedimo.errors import ThreeDimoError
 
-from . import runtime, shots
+from . import filming, runtime, shots
+from .camera_reading import is_stale
+from .model_menu import draw_model
+from .performer import filmed_sentence
 from .preferences import server_python
+from .properties import DRIVING_INPUTS, FILMED_SOURCES
 from .sequence import is_picture
 from .session import Session
 
 _WORDS_PER_LINE_PX = 7.0
 _REMEDY = "What to do: "
+# What the frame of a box takes, and an icon in it.
+BOX_PX = 30.0
+_STALE = "Camera or frames were changed since this was read. Generate reads them anew"
 
 
 def explain(layout: bpy.types.UILayout, message: str, width_px: float) -> None:
     """Show an error as what is wrong and what to do, in lines that fit the sidebar."""
     problem, _, remedy = message.partition(_REMEDY)
     column = layout.column(align=True)
-    for text, icon in ((problem, "ERROR"), (remedy, "INFO")):
-        for index, line in enumerate(wrapped(text.strip(), width_px)):
-            column.label(text=line, icon=icon if index == 0 else "BLANK1")
+    draw_lines(column, problem, width_px, "ERROR")
+    draw_lines(column, remedy, width_px, "INFO")
+
+
+def draw_lines(layout: bpy.types.UILayout, text: str, width_px: float, icon: str) -> None:
+    """Draw a text in lines that fit, with an icon before the first."""
+    if not text:
+        return  # even an empty column takes room
+    column = layout.column(align=True)
+    for index, line in enumerate(wrapped(text, width_px)):
+        column.label(text=line, icon=icon if index == 0 else "BLANK1")
 
 
 def text_width_px(context: bpy.types.Context) -> float:
@@ -66,26 +81,35 @@ class THREEDIMO_PT_shot(Tab, bpy.types.Panel):
         column.use_property_split = True
         column.use_property_decorate = False
         column.prop(settings, "reference_image")
-        column.prop(settings, "driving_footage")
-        if is_picture(Path(settings.driving_footage)):
+        column.prop(settings, "driving_source")
+        column.prop(settings, DRIVING_INPUTS[settings.driving_source])
+        if settings.driving_source == "FILE" and is_picture(Path(settings.driving_footage)):
             column.prop(settings, "driving_fps")
+        if settings.driving_source == "OBJECT" and settings.driving_object is not None:
+            sentence = filmed_sentence(context.scene, settings.driving_object)
+            draw_lines(column, sentence, width_px, "VIEW_CAMERA")
         column.prop(settings, "camera", text="Camera")
-        self._draw_text(layout, settings, width_px)
+        self._draw_text(layout, context.scene, width_px)
         self._draw_length(layout, context.scene, session, width_px)
         row = layout.row()
         row.scale_y = 1.4
         row.enabled = session is not None and session.connected
         row.operator("threedimo.generate", icon="RENDER_ANIMATION")
+        self._draw_filming(layout, context.scene, width_px)
 
-    def _draw_text(self, layout: bpy.types.UILayout, settings, width_px: float) -> None:
-        box = layout.box()
+    def _draw_text(self, layout: bpy.types.UILayout, scene: bpy.types.Scene, width_px: float) -> None:
+        box, settings = layout.box(), scene.threedimo
         row = box.row()
         row.prop(settings, "use_custom_text")
         row.operator("threedimo.read_camera", text="", icon="FILE_REFRESH")
         if settings.use_custom_text:
             box.prop(settings, "camera_text", text="")
             return
+        stale = is_stale(scene)
+        if stale:
+            draw_lines(box, _STALE, width_px - BOX_PX, "INFO")
         column = box.column(align=True)
+        column.active = not stale
         for line in wrapped(settings.camera_text or "Read the camera to see its text.", width_px):
             column.label(text=line)
 
@@ -100,9 +124,17 @@ class THREEDIMO_PT_shot(Tab, bpy.types.Panel):
         except ThreeDimoError as error:
             explain(layout, str(error), width_px)
             return
-        column = layout.column(align=True)
-        for index, line in enumerate(wrapped(sentence, width_px)):
-            column.label(text=line, icon="TIME" if index == 0 else "BLANK1")
+        draw_lines(layout, sentence, width_px, "TIME")
+
+    def _draw_filming(self, layout: bpy.types.UILayout, scene: bpy.types.Scene, width_px: float) -> None:
+        for clip in filming.waiting():
+            row = layout.row(align=True)
+            row.progress(factor=clip.fraction, text=f"{clip.label}: {clip.sentence()}", type="BAR")
+            row.operator("threedimo.cancel", text="", icon="CANCEL").job_id = clip.job_id
+        problem = filming.problem(scene)
+        if problem is not None:
+            label, error = problem
+            explain(layout, f"{label}: {error}", width_px)
 
 
 def _draw_no_server(layout: bpy.types.UILayout, session: Session | None, width_px: float) -> None:
@@ -132,12 +164,12 @@ class THREEDIMO_PT_details(Tab, bpy.types.Panel):
         layout.use_property_split = True
         layout.use_property_decorate = False
         layout.prop(settings, "subject")
-        layout.prop(settings, "driving_start_s")
+        if settings.driving_source not in FILMED_SOURCES:  # what is filmed begins with the shot
+            layout.prop(settings, "driving_start_s")
         layout.prop(settings, "seed")
         session = runtime.current_session()
         if session is not None and session.capabilities is not None:
-            model = session.capabilities.models[0]
-            layout.label(text=f"Model: {model.id}, {model.width} x {model.height}")
+            draw_model(layout, context.scene, session.capabilities)
         if runtime.local_server.runs:
             layout.operator("threedimo.stop_server", icon="PAUSE")
 

@@ -91,14 +91,14 @@ def server_python() -> str:
     return bpy.path.abspath(given) if given else ""
 
 
-def job_folder(job_id: str) -> Path:
-    """Where the files of a new job go."""
+def takes_folder() -> Path:
+    """Where the folders of new takes go, and the footage that is filmed for them."""
     chosen = _preferences().output_folder
     if chosen:
-        return Path(bpy.path.abspath(chosen)) / job_id
+        return Path(bpy.path.abspath(chosen))
     if bpy.data.is_saved:
-        return Path(bpy.data.filepath).parent / "threedimo" / job_id
-    return Path(bpy.utils.extension_path_user(__package__, path="results", create=True)) / job_id
+        return Path(bpy.data.filepath).parent / "threedimo"
+    return Path(bpy.utils.extension_path_user(__package__, path="results", create=True))
 
 
 def register() -> None:

@@ -8,6 +8,7 @@ import bpy
 from bpy.props import (
     BoolProperty,
     CollectionProperty,
+    EnumProperty,
     FloatProperty,
     IntProperty,
     PointerProperty,
@@ -16,6 +17,25 @@ from bpy.props import (
 
 # Paths beside the .blend start with //; from 4.5 on Blender asks for such a property to say so.
 _PATH_OPTIONS = {"PATH_SUPPORTS_BLEND_RELATIVE"} if bpy.app.version >= (4, 5, 0) else set()
+
+# The input that each choice of where the motion comes from asks for.
+DRIVING_INPUTS = {
+    "FILE": "driving_footage",
+    "OBJECT": "driving_object",
+    "COLLECTION": "driving_collection",
+    "CLIP": "driving_clip",
+}
+FILMED_SOURCES = frozenset({"OBJECT", "COLLECTION"})
+
+# As `image_plane.PlanePlace`.
+PLANE_PLACES = (
+    ("SUBJECT", "At the Subject", "As far away as the subject; what stands before it hides it"),
+    (
+        "FOREMOST",
+        "Before Everything",
+        "Just beyond the camera's clip start: nothing hides it, it hides all else, depth of field blurs it",
+    ),
+)
 
 
 def _is_camera(_settings: bpy.types.PropertyGroup, candidate: bpy.types.Object) -> bool:
@@ -41,6 +61,9 @@ class ThreeDimoTake(bpy.types.PropertyGroup):
     text: StringProperty()
     camera_hash: StringProperty(description="Equal for equal camera work")
     model_id: StringProperty(description="Which model made it; empty until it is done")
+    same_as: IntProperty(
+        description="Number of the take of its shot that was asked for exactly so; 0 for none"
+    )
 
 
 class ThreeDimoShot(bpy.types.PropertyGroup):
@@ -51,9 +74,10 @@ class ThreeDimoShot(bpy.types.PropertyGroup):
     num_scene_frames: IntProperty(min=1, default=1)
     is_cut: BoolProperty(description="One of several shots: its plane is seen in its own frames only")
     plane: PointerProperty(type=bpy.types.Object)
+    plane_place: EnumProperty(name="Plane", description="How far away the plane is", items=PLANE_PLACES)
     shown: StringProperty(description="Job id of the take on the plane")
     previewed: StringProperty(description="Job id of the take that is on the plane as it denoises")
-    fitted: StringProperty(description="Camera work and picture size that the plane was fitted to")
+    fitted: StringProperty(description="Camera work, picture size and place that the plane was fitted to")
     chosen: StringProperty(description="Job id of the take that later ones do not displace")
     last_number: IntProperty()
     expanded: BoolProperty(name="All Takes", description="List the takes and how they were made")
@@ -69,8 +93,24 @@ class ThreeDimoSettings(bpy.types.PropertyGroup):
         subtype="FILE_PATH",
         options=_PATH_OPTIONS,
     )
-    driving_footage: StringProperty(
+    driving_source: EnumProperty(
         name="Driving",
+        description="Where the motion comes from",
+        items=(
+            ("FILE", "File", "A video, or the first picture of a numbered sequence"),
+            (
+                "OBJECT",
+                "Object",
+                "An animated object of this scene with all that belongs to it: of a rigged character all "
+                "that its armature deforms or carries. It is filmed from the front, over the shot's frames",
+            ),
+            ("COLLECTION", "Collection", "The objects of a collection of this scene, filmed likewise"),
+            ("CLIP", "Movie Clip", "A movie clip of this file"),
+        ),
+        default="FILE",
+    )
+    driving_footage: StringProperty(
+        name="File",
         description="Footage of the motion: a video, or the first picture of a numbered sequence",
         subtype="FILE_PATH",
         options=_PATH_OPTIONS,
@@ -81,6 +121,25 @@ class ThreeDimoSettings(bpy.types.PropertyGroup):
         default=24.0,
         min=1.0,
         max=1000.0,
+    )
+    driving_object: PointerProperty(
+        name="Object",
+        description=(
+            "Who performs; it faces along its -Y axis. Of a rigged character choose the armature or any mesh "
+            "that it deforms: all that the armature deforms or carries is filmed. Another object is filmed "
+            "with its children"
+        ),
+        type=bpy.types.Object,
+    )
+    driving_collection: PointerProperty(
+        name="Collection",
+        description="Who performs; it faces along the -Y axis of its first armature",
+        type=bpy.types.Collection,
+    )
+    driving_clip: PointerProperty(
+        name="Movie Clip",
+        description="Footage of the motion, at its own frame rate; one of pictures has the scene's",
+        type=bpy.types.MovieClip,
     )
     driving_start_s: FloatProperty(
         name="Start",
@@ -110,10 +169,16 @@ class ThreeDimoSettings(bpy.types.PropertyGroup):
         description="What the camera sees and does, in words that the model was trained with",
         maxlen=2000,
     )
+    camera_read: StringProperty(
+        description="What the text was read from; empty once the camera has moved since"
+    )
     use_custom_text: BoolProperty(
         name="Custom text",
         description="Send the text as written here instead of reading the camera",
         default=False,
+    )
+    model_id: StringProperty(
+        name="Model", description="Which of the server's models makes the shots; empty means its first"
     )
     seed: IntProperty(name="Seed", description="The same seed gives the same frames", default=0, min=0)
     in_batch: BoolProperty(

@@ -19,8 +19,8 @@ from bpy.app.handlers import persistent
 
 from threedimo.errors import JobFailed, ThreeDimoError
 
-from . import take_planes, take_records
-from .jobs import UNSENT_STATES, Job
+from . import filming, take_planes, take_records
+from .jobs import ENDED_BADLY, UNSENT_STATES, Job
 from .local_server import LocalServer
 from .preferences import server_connection
 from .properties import ThreeDimoShot
@@ -32,8 +32,9 @@ log = logging.getLogger(__name__)
 
 BUSY_INTERVAL_S = 0.1
 IDLE_INTERVAL_S = 1.0
+# Between two turns of filming Blender only needs to draw and to hear its user.
+FILMING_INTERVAL_S = 0.02
 CHECK_INTERVAL_S = 1.0
-ENDED_BADLY = ("failed", "cancelled")
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ def session() -> Session:
 def end_session() -> None:
     """Close the connection and the thread. Jobs go on at the server."""
     global _session
+    filming.clear()
     if _session is not None:
         _session.close()
         _session = None
@@ -89,8 +91,9 @@ def tick() -> None:
             _update_record(job)
         previewed = _show_previews(changed)
         _place_ready()
+        filmed = filming.step()
         changed_planes = _check_next_plane()
-        if changed or changed_planes or before != (current.connected, current.problem):
+        if changed or filmed or changed_planes or before != (current.connected, current.problem):
             redraw_panel()
         if previewed:
             redraw_views()
@@ -116,8 +119,8 @@ def reattach(*, again: bool = False) -> list[Job]:
     One that the server may not have got before Blender was closed is sent now, from its sheet.
 
     Args:
-        again: Also those that ended badly, and those whose frames are no longer on disk: what a person asks
-            for by a button.
+        again: Also those that failed, and those whose frames are no longer on disk: what a person asks for
+            by a button.
 
     Returns:
         The jobs of this file that go on now, those that were followed before included.
@@ -130,10 +133,12 @@ def reattach(*, again: bool = False) -> list[Job]:
         if known is not None and not known.ended:
             followed.append(known)
             continue
-        if take.placed:
+        if take.state == "cancelled":
+            wanted = False
+        elif take.placed:
             wanted = again and not take_planes.has_frames(shot, take)
         else:
-            wanted = again or (known is None and take.state not in ENDED_BADLY)
+            wanted = again or (known is None and take.state != "failed")
         if not wanted:
             continue
         job = _take_up(found)
@@ -155,7 +160,7 @@ def _take_up(found: Found) -> Job | None:
     except ThreeDimoError as error:
         take.state, take.message = "failed", str(error)
         return None
-    return session().resume(take.job_id, take.label, folder, mapping, order)
+    return session().start(take.job_id, take.label, folder, mapping, order)
 
 
 def forget(job_id: str) -> None:
@@ -289,6 +294,8 @@ def _remember_for_undo(message: str) -> None:
 def _on_timer() -> float:
     tick()
     _take_up_open_file()
+    if filming.waiting():
+        return FILMING_INTERVAL_S
     return BUSY_INTERVAL_S if _session is not None and _session.busy else IDLE_INTERVAL_S
 
 
@@ -303,6 +310,7 @@ def _take_up_open_file() -> None:
 @persistent
 def _on_load(_file: str | Path) -> None:
     """Another file: forget the jobs of the last one, take up those of this one."""
+    filming.clear()
     if _session is not None:
         for job_id in list(_session.jobs):
             _session.forget(job_id)

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Numbered picture files on disk: driving footage, and the frames behind an image plane. No bpy here.
+"""Numbered picture files on disk: driving footage, chosen or filmed, and the frames behind an image plane.
 
-An image plane reads one file per scene frame. A result usually has fewer frames than its shot, so each is
-entered once for every scene frame that it stays on, as a hard link where the file system has those. Blender
-then needs no driver and no arithmetic of its own, and a file is there for every frame of the shot: a missing
-one renders magenta.
+No bpy here. An image plane reads one file per scene frame. A result usually has fewer frames than its shot,
+so each is entered once for every scene frame that it stays on, as a hard link where the file system has
+those. Blender then needs no driver and no arithmetic of its own, and a file is there for every frame of the
+shot: a missing one renders magenta.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -16,7 +17,8 @@ import uuid
 from itertools import pairwise
 from pathlib import Path
 
-from threedimo.errors import UnreadableMedia, UnwritableFolder
+from threedimo.errors import MediaError, UnreadableMedia, UnwritableFolder
+from threedimo.wire.assets import make_asset
 
 PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 
@@ -89,6 +91,51 @@ def spread_frames(frames: Path, target: Path, shown: list[int]) -> None:
             given=target,
             remedy="choose another output folder in the add-on's preferences, or free some space",
         ) from error
+
+
+def publish_pictures(unfinished: Path, home: Path) -> dict[Path, str]:
+    """Move a folder of pictures to its place below `home`, whole, and name it by what is in it.
+
+    The same pictures are kept once, however often they are made.
+
+    Returns:
+        The pictures in their place, in order, each with the hash that the protocol knows it by.
+
+    Raises:
+        UnreadableMedia: They cannot be read.
+        UnwritableFolder: They cannot be moved.
+    """
+    try:
+        hashes = _hashes(unfinished)
+        target = home / hashlib.sha256("".join(hashes.values()).encode()).hexdigest()[:32]
+        if target.exists() and not _holds(target, hashes):
+            shutil.rmtree(target)  # somebody changed it, and the takes made of it refuse it already
+        if target.exists():
+            shutil.rmtree(unfinished)
+        else:
+            unfinished.rename(target)
+    except OSError as error:
+        raise UnwritableFolder(
+            f"the filmed driving footage cannot be put in its place: {error.strerror}",
+            given=home,
+            remedy="choose another output folder in the add-on's preferences, or free some space",
+        ) from error
+    return {target / name: known for name, known in hashes.items()}
+
+
+def _holds(folder: Path, hashes: dict[str, str]) -> bool:
+    try:
+        return _hashes(folder) == hashes
+    except MediaError:  # somebody emptied a picture
+        return False
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    return {
+        path.name: make_asset(path, path.name).hash
+        for path in sorted(folder.iterdir())
+        if path.suffix == ".png"
+    }
 
 
 def _link_or_copy(source: Path, target: Path) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,11 +62,16 @@ _JobEvent = Refused | Uploading | Accepted | Event | Progress | PreviewImage | R
 
 @dataclass
 class _Work:
-    """Something that the thread does for a job, and what to do with the outcome."""
+    """Something that the thread does for a job, and what to do with the outcome.
+
+    Attributes:
+        writes: Whether it writes into the take's folder. Such work is short; reading footage may not be.
+    """
 
     job_id: str
     future: Future[object]
     then: Callable[[Job, object], None] = field(repr=False)
+    writes: bool
 
 
 class Session:
@@ -119,21 +124,10 @@ class Session:
                 self._client.subscribe(job.job_id, job.seq)
 
     def start(self, job_id: str, label: str, folder: Path, mapping: FrameMapping, order: Order) -> Job:
-        """Take on a shot, whose sheet is in the folder. The following pumps read, send and submit it.
+        """Take on a shot, whose sheet is in the folder: the following pumps read, send and submit it.
 
-        Raises:
-            ServerUnreachable: There is no connection.
-        """
-        if not self.connected:
-            raise self.problem or ServerUnreachable(
-                "the server has not answered yet", remedy="wait a moment, or press Connect"
-            )
-        return self.resume(job_id, label, folder, mapping, order)
-
-    def resume(self, job_id: str, label: str, folder: Path, mapping: FrameMapping, order: Order) -> Job:
-        """Send a shot that an earlier session may not have sent in full, now or once there is a connection.
-
-        Harmless if it had: the server takes the same id for the same job.
+        Without a connection it is sent once there is one. Harmless for a shot that an earlier session may
+        have sent already: the server takes the same id for the same job.
         """
         job = Job(job_id, label, folder, mapping, state="preparing")
         self._track(job)
@@ -160,9 +154,16 @@ class Session:
             self._client.cancel(job_id)
 
     def forget(self, job_id: str) -> None:
-        """Stop following a job. What the server does with it is not changed."""
+        """Stop following a job. What the server does with it is not changed.
+
+        From here on nothing is written into its folder, so that it can be deleted.
+        """
         self.jobs.pop(job_id, None)
         self._orders.pop(job_id, None)
+        self._client.stop_fetching(job_id)
+        ours = [work for work in self._works if work.job_id == job_id]
+        self._works = [work for work in self._works if work.job_id != job_id]
+        wait([work.future for work in ours if not work.future.cancel() and work.writes])
 
     def pump(self) -> list[Job]:
         """Do what can be done without waiting, and return the jobs that changed."""
@@ -174,6 +175,8 @@ class Session:
         # In the order in which they were queued: of two that arrive at once the later take is seen.
         changed = [job for job_id, job in self.jobs.items() if job_id in self._changed]
         self._changed.clear()
+        for job in changed:
+            job.advance()
         return changed
 
     def close(self) -> None:
@@ -185,8 +188,10 @@ class Session:
         self.jobs[job.job_id] = job
         self._changed.add(job.job_id)
 
-    def _work(self, job: Job, call: Callable[[], object], then: Callable[[Job, object], None]) -> None:
-        self._works.append(_Work(job.job_id, self._thread.submit(call), then))
+    def _work(
+        self, job: Job, call: Callable[[], object], then: Callable[[Job, object], None], writes: bool
+    ) -> None:
+        self._works.append(_Work(job.job_id, self._thread.submit(call), then, writes))
 
     def _finish(self, work: _Work) -> None:
         job = self.jobs.get(work.job_id)
@@ -209,14 +214,13 @@ class Session:
         job.state, job.moved, job.total = "preparing", 0, 0
 
         def build() -> Submission:
-            submission = build_request(order, job.mapping)
-            seal(job.folder, submission.request)
-            return submission
+            return build_request(order, job.mapping)
 
-        self._work(job, build, self._submit)
+        self._work(job, build, self._submit, writes=False)
 
     def _submit(self, job: Job, built: object) -> None:
         assert isinstance(built, Submission)
+        seal(job.folder, built.request)
         self._client.submit(job.job_id, built.request, built.files, built.camera, job.label)
         job.state = "sending"
         self._changed.add(job.job_id)
@@ -229,7 +233,7 @@ class Session:
             spread_frames(job.frames_folder, job.plane_folder, shown)
             return read_model_id(job.folder)
 
-        self._work(job, spread, self._ready)
+        self._work(job, spread, self._ready, writes=True)
 
     def _ready(self, job: Job, model_id: object) -> None:
         job.model_id = str(model_id)

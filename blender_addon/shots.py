@@ -9,12 +9,13 @@ from pathlib import Path
 import bpy
 
 from threedimo.camera import CameraPath, describe
-from threedimo.errors import EmptyMedia, UnreadableMedia
-from threedimo.wire.messages import Capabilities
+from threedimo.wire.messages import Capabilities, ModelInfo
+from threedimo.wire.model_ids import choose_model
 
+from .driving import Driving, input_file, read_driving
 from .orders import Order
+from .performer import Performer
 from .scene_camera import sample_camera, scene_fps, shot_camera
-from .sequence import is_picture, sequence_from
 from .timeline import FrameMapping, plan
 
 
@@ -36,12 +37,31 @@ class Shot:
 
 
 @dataclass(frozen=True)
+class Inputs:
+    """What a shot is made of besides its camera.
+
+    Attributes:
+        reference_image: Picture of the character.
+        driving: The motion.
+    """
+
+    reference_image: Path
+    driving: Driving
+
+
+@dataclass(frozen=True)
 class FixedShot:
-    """A shot as it stands now; nothing that is done to the scene later changes it."""
+    """A shot as it stands now; nothing that is done to the scene later changes it.
+
+    Attributes:
+        performer: Who is to be filmed for it before the order has its driving footage, which is the one
+            thing that still comes from the scene.
+    """
 
     shot: Shot
     order: Order
     mapping: FrameMapping
+    performer: Performer | None = None
 
 
 def single_shot(scene: bpy.types.Scene) -> Shot:
@@ -55,17 +75,28 @@ def single_shot(scene: bpy.types.Scene) -> Shot:
 
 
 def plan_shot(scene: bpy.types.Scene, capabilities: Capabilities) -> FrameMapping:
-    """How the scene's frame range maps to frames of the server's model. Cheap enough to draw.
+    """How the scene's frame range maps to frames of its model. Cheap enough to draw.
 
     Raises:
+        ModelNotFound: The server does not have the scene's model.
         UnsupportedFrameCount: The model cannot make such a shot.
     """
-    return plan_frames(scene, range(scene.frame_start, scene.frame_end + 1), capabilities)
+    model = scene_model(scene, capabilities)
+    return plan_frames(scene, range(scene.frame_start, scene.frame_end + 1), model)
 
 
-def plan_frames(scene: bpy.types.Scene, scene_frames: range, capabilities: Capabilities) -> FrameMapping:
-    """As `plan_shot`, for these frames."""
-    return plan(scene_frames.start, scene_frames.stop - 1, scene_fps(scene), capabilities.models[0])
+def plan_frames(scene: bpy.types.Scene, scene_frames: range, model: ModelInfo) -> FrameMapping:
+    """As `plan_shot`, for these frames and a model of the server."""
+    return plan(scene_frames.start, scene_frames.stop - 1, scene_fps(scene), model)
+
+
+def scene_model(scene: bpy.types.Scene, capabilities: Capabilities) -> ModelInfo:
+    """Which of the server's models makes the shots of a scene.
+
+    Raises:
+        ModelNotFound: The server does not have the one that the scene names.
+    """
+    return choose_model(capabilities.models, scene.threedimo.model_id)
 
 
 def read_camera(shot: Shot) -> CameraPath:
@@ -83,43 +114,39 @@ def shot_text(shot: Shot, path: CameraPath) -> str:
     return settings.camera_text if settings.use_custom_text else describe(path)
 
 
-def fix_shot(shot: Shot, capabilities: Capabilities) -> FixedShot:
-    """Fix a shot as it stands now: camera, text, files, seed and length.
-
-    Raises:
-        ThreeDimoError: An input is missing or cannot be used.
-    """
-    mapping = plan_frames(shot.scene, shot.scene_frames, capabilities)
-    return FixedShot(shot, make_order(shot, read_camera(shot)), mapping)
-
-
-def make_order(shot: Shot, path: CameraPath) -> Order:
-    """Fix the inputs as they stand now.
+def read_inputs(scene: bpy.types.Scene) -> Inputs:
+    """The files that the panel names, as they stand now: of several that are missing the topmost is named.
 
     Raises:
         MediaError: A file is not chosen, missing or empty.
+        InvalidScene: There is nobody to film.
     """
-    settings = shot.scene.threedimo
-    reference = _input_file(settings.reference_image, "reference image")
-    footage = _input_file(settings.driving_footage, "driving footage")
-    pictures = is_picture(footage)
+    reference_image = input_file(scene.threedimo.reference_image, "reference image")
+    return Inputs(reference_image, read_driving(scene))
+
+
+def fix_shot(shot: Shot, inputs: Inputs, capabilities: Capabilities) -> FixedShot:
+    """Fix a shot as it stands now: camera, text, files, seed and length.
+
+    Raises:
+        ThreeDimoError: The camera or the length cannot be used, or the server lacks the scene's model.
+    """
+    model = scene_model(shot.scene, capabilities)
+    mapping = plan_frames(shot.scene, shot.scene_frames, model)
+    order = make_order(shot, inputs, read_camera(shot), model.id)
+    return FixedShot(shot, order, mapping, inputs.driving.performer)
+
+
+def make_order(shot: Shot, inputs: Inputs, path: CameraPath, model_id: str) -> Order:
+    """The inputs of a shot with its camera. Driving footage that is to be filmed first is not in it yet."""
+    driving = inputs.driving
     return Order(
-        reference_image=reference,
-        driving_files=tuple(sequence_from(footage)) if pictures else (footage,),
-        driving_fps=settings.driving_fps if pictures else None,
-        driving_start_s=settings.driving_start_s,
+        reference_image=inputs.reference_image,
+        driving_files=driving.files,
+        driving_fps=driving.fps,
+        driving_start_s=driving.start_s,
         text=shot_text(shot, path),
         camera_path=path,
-        seed=settings.seed,
+        seed=shot.scene.threedimo.seed,
+        model_id=model_id,
     )
-
-
-def _input_file(given: str, what: str) -> Path:
-    if not given:
-        raise UnreadableMedia(f"no {what} is chosen", remedy="choose a file in the panel")
-    path = Path(bpy.path.abspath(given))
-    if not path.is_file():
-        raise UnreadableMedia(f"the {what} is not there", given=path, remedy="choose the file again")
-    if path.stat().st_size == 0:
-        raise EmptyMedia(f"the {what} is an empty file", given=path, remedy="choose another file")
-    return path

@@ -9,9 +9,13 @@ from bpy.props import BoolProperty, EnumProperty, IntProperty, StringProperty
 from threedimo.errors import InvalidRequest, ThreeDimoError
 
 from . import dispatch, runtime, take_planes, take_uses, waiting
-from .operators import report, report_jobs
-from .take_records import Found, require_take, take_folder
+from .jobs import END_STATES
+from .operators import report, report_jobs, report_same
+from .properties import PLANE_PLACES, ThreeDimoShot
+from .take_records import Found, find_take, require_take, take_folder
 from .takes import delete_files
+
+_DIALOG_WIDTH_PX = 420
 
 
 class _OfTake:
@@ -44,9 +48,10 @@ class THREEDIMO_OT_regenerate(_OfTake, bpy.types.Operator):
     def invoke(self, _context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
         """Start, and leave the rest to the timer."""
         try:
-            self._start()
+            job = self._start()
         except ThreeDimoError as error:
             return report(self, error)
+        report_same(self, [job.job_id])
         return {"FINISHED"}
 
     def execute(self, _context: bpy.types.Context) -> set[str]:
@@ -54,6 +59,7 @@ class THREEDIMO_OT_regenerate(_OfTake, bpy.types.Operator):
         try:
             waiting.wait_for_server()
             job = self._start()
+            report_same(self, [job.job_id])
             waiting.wait_for_jobs([job])
         except ThreeDimoError as error:
             return report(self, error)
@@ -99,17 +105,13 @@ class THREEDIMO_OT_step_take(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Show the take whose turn it is."""
-        shots = context.scene.threedimo.shots
         try:
-            if self.shot >= len(shots):
-                raise InvalidRequest(
-                    "the scene has no such shot", given=self.shot, allowed=f"less than {len(shots)}"
-                )
-            take = take_planes.neighbour(shots[self.shot], self.step)
+            shot = _shot_at(context.scene, self.shot)
+            take = take_planes.neighbour(shot, self.step)
             if take is None:
                 self.report({"INFO"}, "There is no other take to show")
                 return {"CANCELLED"}
-            take_planes.show_take(Found(context.scene, shots[self.shot], take))
+            take_planes.show_take(Found(context.scene, shot, take))
         except ThreeDimoError as error:
             return report(self, error)
         return {"FINISHED"}
@@ -163,6 +165,26 @@ class THREEDIMO_OT_use_take(_OfTake, bpy.types.Operator):
         return {"FINISHED"}
 
 
+class THREEDIMO_OT_place_plane(bpy.types.Operator):
+    """Choose how far away the plane of a shot is."""
+
+    bl_idname = "threedimo.place_plane"
+    bl_label = "Place Plane"
+    bl_description = "Choose how far from the camera the plane of the shot is. It is fitted anew"
+    bl_options = {"REGISTER", "UNDO"}
+
+    shot: IntProperty(name="Shot", description="Its place in the scene's list", min=0, options={"SKIP_SAVE"})
+    place: EnumProperty(name="Place", items=PLANE_PLACES)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Place it."""
+        try:
+            take_planes.place_plane(context.scene, _shot_at(context.scene, self.shot), self.place)
+        except ThreeDimoError as error:
+            return report(self, error)
+        return {"FINISHED"}
+
+
 class THREEDIMO_OT_delete_take(_OfTake, bpy.types.Operator):
     """Take a take off the list, and its files off the disk if asked for."""
 
@@ -179,8 +201,18 @@ class THREEDIMO_OT_delete_take(_OfTake, bpy.types.Operator):
     )
 
     def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
-        """Ask about the files first."""
-        return context.window_manager.invoke_props_dialog(self)
+        """Say which take it is, and ask about the files first."""
+        return context.window_manager.invoke_props_dialog(
+            self, width=_DIALOG_WIDTH_PX, title="Delete Take", confirm_text="Delete"
+        )
+
+    def draw(self, _context: bpy.types.Context) -> None:
+        """Draw what goes; where the take is gone, as in the panel of the last operation, the box alone."""
+        found = find_take(self.job_id)
+        if found is not None:
+            for line in _deletion_lines(found, files=self.files):
+                self.layout.label(text=line)
+        self.layout.prop(self, "files")
 
     def execute(self, _context: bpy.types.Context) -> set[str]:
         """Delete it."""
@@ -195,12 +227,32 @@ class THREEDIMO_OT_delete_take(_OfTake, bpy.types.Operator):
         return {"FINISHED"}
 
 
+def _shot_at(scene: bpy.types.Scene, index: int) -> ThreeDimoShot:
+    shots = scene.threedimo.shots
+    if index >= len(shots):
+        raise InvalidRequest("the scene has no such shot", given=index, allowed=f"less than {len(shots)}")
+    return shots[index]
+
+
+def _deletion_lines(found: Found, *, files: bool) -> list[str]:
+    """Which take is about to be deleted, and what becomes of its files."""
+    _, shot, take = found
+    last = shot.frame_start + shot.num_scene_frames - 1
+    lines = [f"Shot {shot.name}  {shot.frame_start}-{last}, take {take.number}, seed {take.seed}"]
+    if take.state not in END_STATES:
+        lines.append("It is still being made, and is cancelled")
+    lines.append("Its files are deleted, and no undo brings them back:" if files else "Its files stay:")
+    lines.append(str(take_folder(take)))
+    return lines
+
+
 CLASSES = (
     THREEDIMO_OT_regenerate,
     THREEDIMO_OT_show_take,
     THREEDIMO_OT_step_take,
     THREEDIMO_OT_choose_take,
     THREEDIMO_OT_use_take,
+    THREEDIMO_OT_place_plane,
     THREEDIMO_OT_delete_take,
 )
 

@@ -6,9 +6,13 @@ import bpy
 from . import runtime
 from .batch import num_shots
 from .jobs import Job
-from .panels import Tab, THREEDIMO_PT_shot, explain, text_width_px, wrapped
-from .properties import ThreeDimoShot, ThreeDimoTake
+from .panels import BOX_PX, Tab, THREEDIMO_PT_shot, draw_lines, explain, text_width_px, wrapped
+from .properties import PLANE_PLACES, ThreeDimoShot, ThreeDimoTake
 from .session import Session
+from .take_records import is_lost, sameness
+
+# A plane that shines is a blank card there.
+_WITHOUT_PLANES = ("WIREFRAME", "SOLID")
 
 
 class THREEDIMO_PT_takes(Tab, bpy.types.Panel):
@@ -29,10 +33,12 @@ class THREEDIMO_PT_takes(Tab, bpy.types.Panel):
         width_px = text_width_px(context)
         session = runtime.current_session()
         shots = context.scene.threedimo.shots
+        if context.space_data.shading.type in _WITHOUT_PLANES and any(shot.plane for shot in shots):
+            layout.label(text="Planes are seen in Material Preview", icon="INFO")
         for index in reversed(range(len(shots))):
             _draw_shot(layout.box(), index, shots[index], session, width_px)
         takes = [take for shot in shots for take in shot.takes if _running(take, session) is None]
-        if any(take.message or not take.placed for take in takes):
+        if any(is_lost(take) for take in takes):
             layout.operator("threedimo.reattach", icon="FILE_REFRESH")
 
 
@@ -50,9 +56,14 @@ def _draw_shot(
     for take in shot.takes:
         _draw_progress(box, take, session)
     for take in shot.takes:
-        if take.message and (shot.expanded or take == shown or not take.placed):
+        if take.message and is_lost(take) and (shot.expanded or take == shown or not take.placed):
             explain(box, f"Take {take.number}: {take.message}", width_px)
+    for take in shot.takes if shot.expanded else shot.takes[-1:]:
+        draw_lines(box, sameness(shot, take), width_px - BOX_PX, "INFO")
     if shot.expanded:
+        name = next(name for place, name, _ in PLANE_PLACES if place == shot.plane_place)
+        menu = box.operator_menu_enum("threedimo.place_plane", "place", text=f"Plane: {name}")
+        menu.shot = index
         for take in reversed(shot.takes):
             _draw_take(box.column(align=True), shot, take, width_px)
 
@@ -91,7 +102,7 @@ def _draw_take(column: bpy.types.UILayout, shot: ThreeDimoShot, take: ThreeDimoT
     icon = "HIDE_OFF" if shot.shown == take.job_id else "HIDE_ON"
     show.operator("threedimo.show_take", text="", icon=icon).job_id = take.job_id
     row.label(
-        text=f"Take {take.number}, {take.state}", icon="SOLO_ON" if shot.chosen == take.job_id else "NONE"
+        text=f"Take {take.number}, {take.state}", icon="SOLO_ON" if shot.chosen == take.job_id else "BLANK1"
     )
     use = row.row(align=True)
     use.enabled = take.state == "ready"

@@ -10,7 +10,7 @@ import bpy
 from threedimo.camera import CameraPath
 from threedimo.errors import InvalidCameraPath, InvalidRequest, ThreeDimoError, UnreadableMedia
 
-from .image_plane import fit_plane, make_plane, remove_plane, set_visibility
+from .image_plane import PlanePlace, fit_plane, make_plane, remove_plane, set_visibility
 from .jobs import END_STATES, PLANE_FOLDER
 from .plane_material import (
     blank_plane,
@@ -39,8 +39,8 @@ def place_take(found: Found) -> None:
 def show_take(found: Found) -> None:
     """Show a take on the plane of its shot; the plane is made with the first one.
 
-    The plane is fitted anew only if camera or picture size were others, so that a person's own changes to it
-    last.
+    The plane is fitted anew only if camera, picture size or place were others, so that a person's own changes
+    to it last.
 
     Raises:
         InvalidRequest: The take is not done yet.
@@ -57,6 +57,25 @@ def show_take(found: Found) -> None:
     shot.shown, shot.previewed, take.placed, take.message = take.job_id, "", True, ""
     set_visibility(plane, mapping, "shot" if shot.is_cut else "always")
     _hide_others(scene, shot)
+
+
+def place_plane(scene: bpy.types.Scene, shot: ThreeDimoShot, place: PlanePlace) -> None:
+    """Choose how far away the plane of a shot is, and fit it anew, also if it is there already.
+
+    Raises:
+        ThreeDimoError: As `show_take`; the plane stays where it was.
+    """
+    before = shot.plane_place, shot.fitted
+    shot.plane_place, shot.fitted = place, ""
+    take = next((take for take in shot.takes if take.job_id == shot.shown), None)
+    if take is None or shot_plane(scene, shot) is None:
+        return  # the next one is made there
+    try:
+        require_frames(shot, take)
+        _fitted_plane(Found(scene, shot, take), _frame_size(take))
+    except ThreeDimoError:
+        shot.plane_place, shot.fitted = before
+        raise
 
 
 def show_preview(found: Found, jpeg: bytes) -> bool:
@@ -118,6 +137,8 @@ def _fitted_plane(found: Found, size: Sequence[int]) -> bpy.types.Object:
     scene, shot, take = found
     width, height = size
     plane, fit = shot_plane(scene, shot), f"{take.camera_hash} {width}x{height}"
+    if shot.plane_place != "SUBJECT":
+        fit += f" {shot.plane_place}"
     if plane is None or shot.fitted != fit:
         if shot.camera is None:
             raise InvalidCameraPath(
@@ -128,7 +149,7 @@ def _fitted_plane(found: Found, size: Sequence[int]) -> bpy.types.Object:
         path = CameraPath.from_json(take_folder(take) / CAMERA_FILE).for_size(width, height)
         if plane is None:
             plane = make_plane(scene, shot.camera, f"3DiMo {take.label}")
-        fit_plane(plane, scene, shot.camera, path, take_mapping(shot, take))
+        fit_plane(plane, scene, shot.camera, path, take_mapping(shot, take), shot.plane_place)
         shot.plane, shot.fitted = plane, fit
     return plane
 

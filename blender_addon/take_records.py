@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 import bpy
 
-from threedimo.errors import UnknownJob
+from threedimo.errors import UnknownJob, UnreadableMedia
 
-from .jobs import Job
+from .jobs import ENDED_BADLY, Job
 from .properties import ThreeDimoShot, ThreeDimoTake
-from .takes import read_sheet
+from .takes import TakeSheet, is_same, read_sheet
 from .timeline import FrameMapping
 
 
@@ -85,7 +85,43 @@ def update_take(take: ThreeDimoTake, job: Job) -> None:
     """Bring a record up to date."""
     take.state, take.seq = job.state, job.seq
     take.model_id = job.model_id or take.model_id
-    take.message = "" if job.error is None else str(job.error)
+    # Somebody wanted a cancelled take to end so.
+    take.message = "" if job.error is None or job.state == "cancelled" else str(job.error)
+
+
+def is_lost(take: ThreeDimoTake) -> bool:
+    """Whether a take that does not run has something wrong with it, or its frames never came.
+
+    A cancelled one is as somebody wanted it.
+    """
+    return take.state != "cancelled" and (bool(take.message) or not take.placed)
+
+
+def same_take(scene: bpy.types.Scene, key: ShotKey, sheet: TakeSheet) -> int:
+    """The number of the latest take of a shot that was asked for exactly so; 0 if there is none.
+
+    Args:
+        scene: The shot's.
+        key: The shot.
+        sheet: What is asked for.
+    """
+    for shot in scene.threedimo.shots:
+        for take in reversed(shot.takes if shot.camera == key.camera else ()):
+            alike = (take.seed, take.camera_hash) == (sheet.seed, sheet.camera_hash)
+            if alike and take.state not in ENDED_BADLY:
+                try:
+                    if is_same(sheet, read_sheet(take_folder(take))):
+                        return take.number
+                except UnreadableMedia:
+                    continue  # what it was made of is not known any more
+    return 0
+
+
+def sameness(shot: ThreeDimoShot, take: ThreeDimoTake) -> str:
+    """That a take is an earlier one once more, in words; "" if it is not, or that one is gone."""
+    if not take.same_as or all(other.number != take.same_as for other in shot.takes):
+        return ""
+    return f"Take {take.number} is the same as take {take.same_as}: change the seed for another one"
 
 
 def remove_take(found: Found) -> None:

@@ -8,11 +8,12 @@ take can be sent after a restart, made once more with another seed, and understo
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 import uuid
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import msgspec
 
@@ -28,31 +29,46 @@ if TYPE_CHECKING:
 
 SHEET_FILE = "take.json"
 CAMERA_FILE = "camera.json"
+# Beside the takes: what was filmed for them, which several can share.
+FOOTAGE_FOLDER = "footage"
 # Footage of 10,000 pictures in deep folders stays below this.
 MAX_SHEET_BYTES = 16 * 1024 * 1024
 _MAX_RESULT_BYTES = 1024 * 1024
+
+# As `sequence.publish_pictures` names them.
+_FOOTAGE_NAME = re.compile("[0-9a-f]{32}")
+
+# What is told apart by more than its value, or says nothing of the frames.
+_OF_ONE_TAKE = frozenset({"job_id", "queued_at", "reference_image", "driving_files"})
 
 _Kind = TypeVar("_Kind")
 _Count = Annotated[int, msgspec.Meta(ge=1, le=100_000)]
 
 
 class InputFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A file that went in, and its SHA-256 once it was read; "" before."""
+    """A file that went in.
+
+    Attributes:
+        path: Where it was.
+        hash: BLAKE2b-256 of its content in hexadecimal, as the wire names assets; "" until it was read.
+    """
 
     path: str
-    sha256: str = ""
+    hash: str = ""
 
 
-class TakeSheet(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class TakeSheet(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="version", tag=2
+):
     """How a take is made.
 
     Attributes:
         job_id: The job's UUID, also the name of its folder.
         queued_at: When it was queued: ISO 8601, UTC.
         camera_hash: SHA-256 of the camera path, by which equal camera work is recognised.
+        model_id: Which of the server's models was asked for; "" before servers had several.
     """
 
-    version: Literal[1] = 1
     job_id: str
     queued_at: str
     frame_start: int
@@ -67,6 +83,30 @@ class TakeSheet(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     # Blender's integers end here.
     seed: Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
     camera_hash: str
+    model_id: Annotated[str, msgspec.Meta(max_length=200)] = ""
+
+
+class _FirstInputFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """As `InputFile`: only the name of the field was wrong."""
+
+    path: str
+    sha256: str = ""
+
+    def renamed(self) -> InputFile:
+        return InputFile(self.path, self.sha256)
+
+
+class _FirstSheet(TakeSheet, frozen=True, kw_only=True, tag=1):
+    """A sheet of version 1."""
+
+    reference_image: _FirstInputFile
+    driving_files: Annotated[list[_FirstInputFile], msgspec.Meta(min_length=1, max_length=10_000)]
+
+    def renamed(self) -> TakeSheet:
+        fields = {name: getattr(self, name) for name in self.__struct_fields__}
+        fields["reference_image"] = self.reference_image.renamed()
+        fields["driving_files"] = [file.renamed() for file in self.driving_files]
+        return TakeSheet(**fields)
 
 
 class _ResultModel(msgspec.Struct):
@@ -107,7 +147,7 @@ def write_take(
         job_id: As `check_job_id` wants it.
         order: What is asked for.
         mapping: Which scene frames the shot has.
-        known_hashes: SHA-256 by path for the files that must be what they were for an earlier take.
+        known_hashes: BLAKE2b-256 by path for the files that must be what they were for an earlier take.
 
     Raises:
         UnwritableFolder: The folder exists or cannot be made.
@@ -126,6 +166,7 @@ def write_take(
         text=order.text,
         seed=order.seed,
         camera_hash=camera_hash(order.camera_path),
+        model_id=order.model_id,
     )
     try:
         folder.mkdir(parents=True)
@@ -141,12 +182,13 @@ def write_take(
 
 
 def read_sheet(folder: Path) -> TakeSheet:
-    """Read a take's sheet.
+    """Read a take's sheet, also one of version 1.
 
     Raises:
         UnreadableMedia: It is missing, too large or damaged.
     """
-    return _read_json(folder / SHEET_FILE, MAX_SHEET_BYTES, TakeSheet)
+    sheet = _read_json(folder / SHEET_FILE, MAX_SHEET_BYTES, TakeSheet | _FirstSheet)
+    return sheet.renamed() if isinstance(sheet, _FirstSheet) else sheet
 
 
 def read_order(folder: Path) -> tuple[TakeSheet, Order]:
@@ -159,14 +201,40 @@ def read_order(folder: Path) -> tuple[TakeSheet, Order]:
     sheet = read_sheet(folder)
     order = Order(
         reference_image=Path(sheet.reference_image.path),
-        driving_files=tuple(Path(file.path) for file in sheet.driving_files),
+        driving_files=tuple(_moved(Path(file.path), folder.parent) for file in sheet.driving_files),
         driving_fps=sheet.driving_fps,
         driving_start_s=sheet.driving_start_s,
         text=sheet.text,
         camera_path=CameraPath.from_json(folder / CAMERA_FILE),
         seed=sheet.seed,
+        model_id=sheet.model_id,
     )
     return sheet, order
+
+
+def is_same(sheet: TakeSheet, earlier: TakeSheet) -> bool:
+    """Whether a take is asked for exactly as an earlier one was, and so becomes the same frames.
+
+    A file that was written since the earlier one was queued counts as another.
+    """
+    asked = [name for name in TakeSheet.__struct_fields__ if name not in _OF_ONE_TAKE]
+    if any(getattr(sheet, name) != getattr(earlier, name) for name in asked):
+        return False
+    now, before = ([each.reference_image, *each.driving_files] for each in (sheet, earlier))
+    if [file.path for file in now] != [file.path for file in before]:
+        return False
+    # Its last second counts in full: the sheet's time has no fractions.
+    queued_s = datetime.fromisoformat(earlier.queued_at).timestamp() + 1.0
+    return all(_is_unchanged(*pair, queued_s) for pair in zip(now, before, strict=True))
+
+
+def _is_unchanged(now: InputFile, before: InputFile, since_s: float) -> bool:
+    if now.hash and before.hash:
+        return now.hash == before.hash
+    try:
+        return Path(now.path).stat().st_mtime < since_s
+    except OSError:
+        return False
 
 
 def seal(folder: Path, request: GenerateRequest) -> None:
@@ -180,7 +248,7 @@ def seal(folder: Path, request: GenerateRequest) -> None:
     queued = [sheet.reference_image, *sheet.driving_files]
     read = [request.reference_image, *request.driving_footage.files]
     for before, now in zip(queued, read, strict=True):
-        if before.sha256 not in ("", now.hash):
+        if before.hash not in ("", now.hash):
             raise InvalidRequest(
                 "a file was changed since this take was queued",
                 given=before.path,
@@ -214,6 +282,8 @@ def is_complete(plane_folder: Path, num_scene_frames: int) -> bool:
 def delete_files(folder: Path, job_id: str) -> None:
     """Delete what belongs to a take, and nothing else that may lie in its folder.
 
+    What was filmed for it goes with the last take that was made of it.
+
     A .blend from elsewhere can name any folder: only one that carries the job's id and its sheet is touched.
 
     Raises:
@@ -221,7 +291,8 @@ def delete_files(folder: Path, job_id: str) -> None:
         InvalidRequest: The folder is not this job's.
         UnwritableFolder: Something cannot be deleted.
     """
-    if folder.name != job_id or read_sheet(folder).job_id != job_id:
+    sheet = read_sheet(folder) if folder.name == job_id else None
+    if sheet is None or sheet.job_id != job_id:
         raise InvalidRequest("this is not the folder of the take", given=folder, allowed=job_id)
     try:
         for name in (RESULT_FOLDER, f"{RESULT_FOLDER}.part", PLANE_FOLDER):
@@ -231,12 +302,36 @@ def delete_files(folder: Path, job_id: str) -> None:
             (folder / name).unlink(missing_ok=True)
         if not any(folder.iterdir()):
             folder.rmdir()
+        _delete_unused_footage([Path(file.path) for file in sheet.driving_files], folder.parent)
     except OSError as error:
         raise UnwritableFolder(
             f"the take's files cannot be deleted: {error.strerror}",
             given=error.filename,
             remedy=f"delete {folder} by hand",
         ) from error
+
+
+def _delete_unused_footage(files: list[Path], takes_folder: Path) -> None:
+    """Delete what was filmed for a take that is gone, unless another take beside it was made of it too."""
+    footage = files[0].parent
+    if footage.parent != takes_folder / FOOTAGE_FOLDER or not _FOOTAGE_NAME.fullmatch(footage.name):
+        return
+    for sheet in takes_folder.glob(f"*/{SHEET_FILE}"):
+        # The name is a hash: where it stands in a sheet, even a damaged one, this footage is meant.
+        if footage.name.encode() in sheet.read_bytes():
+            return
+    for file in files:
+        (footage / file.name).unlink(missing_ok=True)
+    if footage.is_dir() and not any(footage.iterdir()):
+        footage.rmdir()
+
+
+def _moved(file: Path, takes_folder: Path) -> Path:
+    """Where a file is: where it was, or, if it was filmed, beside the takes that were moved with it."""
+    inside = Path(FOOTAGE_FOLDER) / file.parent.name / file.name
+    if not file.is_file() and Path(*file.parts[-3:]) == inside and (takes_folder / inside).is_file():
+        return takes_folder / inside
+    return file
 
 
 def _input_file(path: Path, known_hashes: dict[str, str]) -> InputFile:

@@ -16,8 +16,9 @@ import sys
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -28,7 +29,7 @@ _EXIT_STATUS = pytest.StashKey[int]()
 MODULE = f"bl_ext.{REPOSITORY}.threedimo"
 
 if importlib.util.find_spec("bpy") is None:
-    collect_ignore_glob = ["test_*.py"]
+    collect_ignore_glob = ["test_*.py", "playblast"]
 else:
     # `python -m pytest` puts the repository first, where it would hide the library inside the zip.
     sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != ROOT]
@@ -110,6 +111,14 @@ def add_camera(blender: Any, scene: Any) -> Callable[..., Any]:
 
 
 @pytest.fixture
+def camera(blender: Any, scene: Any, add_camera: Callable[..., Any], tmp_path: Path) -> Any:
+    """A camera in a saved file with a shot of five frames."""
+    blender.ops.wm.save_as_mainfile(filepath=str(tmp_path / "shot.blend"))
+    scene.frame_start, scene.frame_end = 1, 5
+    return add_camera()
+
+
+@pytest.fixture
 def write_picture() -> Callable[[Path, tuple[int, int, int], int, int], None]:
     """Write a PNG of one colour."""
 
@@ -129,6 +138,97 @@ def write_picture() -> Callable[[Path, tuple[int, int, int], int, int], None]:
     return write
 
 
+class Drawing:
+    """A layout that notes what is drawn into it: Blender draws in a window only.
+
+    Attributes:
+        labels: The texts, in order.
+        operators: The buttons by their identifier, with what was set on them; the latest of each.
+        bars: How far each progress bar is.
+        icons: Of the texts, where they have one.
+        menus: What opens a menu, by its identifier.
+    """
+
+    def __init__(self, parent: Drawing | None = None) -> None:
+        self.labels: list[str] = parent.labels if parent else []
+        self.operators: dict[str, SimpleNamespace] = parent.operators if parent else {}
+        self.bars: list[float] = parent.bars if parent else []
+        self.icons: list[str] = parent.icons if parent else []
+        self.menus: list[str] = parent.menus if parent else []
+
+    @property
+    def text(self) -> str:
+        """All labels as one line: where they are broken depends on the width."""
+        return " ".join(self.labels)
+
+    def label(self, *, text: str = "", icon: str = "NONE") -> None:
+        self.labels.append(text)
+        self.icons.append(icon)
+
+    def prop(self, data: Any, name: str, **_: Any) -> None:
+        known = data.bl_rna.properties if hasattr(data, "bl_rna") else data.__annotations__
+        assert name in known
+
+    def operator(self, identifier: str, text: str = "", **_: Any) -> SimpleNamespace:
+        self.labels += [text] if text else []
+        return self.operators.setdefault(identifier, SimpleNamespace())
+
+    def menu(self, identifier: str, *, text: str) -> None:
+        self.menus.append(identifier)
+        self.labels.append(text)
+
+    def operator_menu_enum(self, identifier: str, _property: str, **look: Any) -> SimpleNamespace:
+        return self.operator(identifier, **look)
+
+    def progress(self, *, factor: float, text: str, **_: Any) -> None:
+        self.bars.append(factor)
+        self.labels.append(text)
+
+    def row(self, **_: Any) -> Drawing:
+        return Drawing(self)
+
+    column = box = row
+
+
+@pytest.fixture
+def new_drawing() -> type[Drawing]:
+    """An empty layout, for what draws a part of a panel."""
+    return Drawing
+
+
+@pytest.fixture
+def drawn(blender: Any, scene: Any, addon: Callable[[str], ModuleType]) -> Callable[[str, str], Drawing]:
+    """Draw a panel as the sidebar would, and give what is in it."""
+
+    def draw(module: str, name: str) -> Drawing:
+        panel, layout = getattr(addon(module), name), Drawing()
+        context = SimpleNamespace(
+            scene=blender.context.scene,  # undo makes another one of it
+            region=SimpleNamespace(width=2000),
+            # Without a window the scale of the interface is 0.
+            preferences=SimpleNamespace(system=SimpleNamespace(ui_scale=1.0)),
+            space_data=SimpleNamespace(shading=SimpleNamespace(type="MATERIAL")),
+        )
+        own = {key: partial(value, None) for key, value in vars(panel).items() if key.startswith("_draw")}
+        panel.draw(SimpleNamespace(layout=layout, **own), context)
+        return layout
+
+    return draw
+
+
+@pytest.fixture
+def asked(blender: Any, addon: Callable[[str], ModuleType]) -> Callable[..., Drawing]:
+    """Draw the dialog of an operator, and give what is in it."""
+
+    def draw(module: str, name: str, **properties: Any) -> Drawing:
+        operator, layout = getattr(addon(module), name), Drawing()
+        standing_in = SimpleNamespace(layout=layout, __annotations__=operator.__annotations__, **properties)
+        operator.draw(standing_in, blender.context)
+        return layout
+
+    return draw
+
+
 @pytest.fixture
 def no_server(addon, tmp_path, monkeypatch) -> Iterator[None]:
     """A home without a server, and a session that knows nothing of earlier tests."""
@@ -136,6 +236,32 @@ def no_server(addon, tmp_path, monkeypatch) -> Iterator[None]:
     addon("runtime").end_session()
     yield
     addon("runtime").end_session()
+
+
+@pytest.fixture
+def server_says(addon: Callable[[str], ModuleType], no_server: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a server can do, without one: jobs are prepared, and wait for a connection."""
+    import msgspec
+
+    from threedimo.wire.messages import Capabilities, ModelInfo
+
+    model = ModelInfo(
+        id="tiny",
+        trained=True,
+        width=64,
+        height=64,
+        num_frames=5,
+        max_frames=33,
+        fps=24.0,
+        frame_step=4,
+        size_step=8,
+        num_inference_steps=2,
+        text_guidance_scale=1.0,
+        motion_guidance_scale=1.0,
+    )
+    large = msgspec.structs.replace(model, id="large", trained=False, width=128, fps=8.0)
+    capabilities = Capabilities(server_version="1", models=[model, large], devices=["cpu"])
+    monkeypatch.setattr(addon("dispatch"), "_capabilities", lambda: capabilities)
 
 
 @pytest.fixture
@@ -169,6 +295,7 @@ def leave_take(scene, addon, tmp_path, write_picture, no_server) -> Callable[...
             text="Front view.",
             camera_path=addon("shots").read_camera(shot),
             seed=seed,
+            model_id="tiny",
         )
         addon("takes").write_take(folder, job_id, order, mapping, {})
         if state not in ("preparing", "sending"):

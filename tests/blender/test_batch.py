@@ -135,7 +135,7 @@ def test_take_that_was_not_sent_is_sent_after_a_restart(blender, cameras, leave_
 
     assert (resumed.job_id, resumed.state, resumed.error) == (job.job_id, "sending", None)
     sheet = json.loads((job.folder / "take.json").read_text())
-    assert (sheet["seed"], len(sheet["driving_files"][0]["sha256"])) == (5, 64)
+    assert (sheet["seed"], len(sheet["driving_files"][0]["hash"])) == (5, 64)
 
 
 def test_take_whose_sheet_is_damaged_says_so_after_a_restart(blender, cameras, leave_take, tmp_path):

@@ -130,7 +130,10 @@ def test_panels_name_icons_and_operators_that_this_blender_has(installed, blende
     named = set(re.findall(r'"([A-Z]+(?:_[A-Z]+)+|[A-Z]{3,})"', sources)) - {
         "VIEW_3D",
         "DEFAULT_CLOSED",
+        "OBJECT",
         "BAR",
+        "WIREFRAME",
+        "SOLID",
     }
     operators = set(re.findall(r'operator\("threedimo\.(\w+)"', sources))
 

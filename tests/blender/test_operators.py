@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+
 import numpy as np
 import pytest
 
@@ -104,10 +106,35 @@ def test_inputs_are_checked_before_anything_is_sent(scene, arc, addon, tmp_path,
     settings = scene.threedimo
     settings.reference_image = str(tmp_path / reference) if reference else ""
     settings.driving_footage = str(tmp_path / driving) if driving else ""
-    shot = addon("shots").single_shot(scene)
 
     with pytest.raises(MediaError, match=says):
-        addon("shots").make_order(shot, addon("shots").read_camera(shot))
+        addon("shots").read_inputs(scene)
+
+
+def test_first_missing_input_of_the_panel_is_named(blender, scene, addon, server_says, tmp_path):
+    """People fill it in from the top: reference, driver, camera, frame range."""
+
+    def refusal():
+        with pytest.raises(ThreeDimoError) as refused:
+            addon("dispatch").begin(scene, str(uuid.uuid4()))
+        return str(refused.value)
+
+    from threedimo.errors import ThreeDimoError
+
+    settings = scene.threedimo
+    for name in ("woman.png", "walk.mp4"):
+        (tmp_path / name).write_bytes(b"content")
+    scene.frame_end = scene.frame_start
+
+    assert "no reference image is chosen" in refusal()
+    settings.reference_image = str(tmp_path / "woman.png")
+    assert "no driving footage is chosen" in refusal()
+    settings.driving_footage = str(tmp_path / "walk.mp4")
+    assert "the scene has no camera" in refusal()
+    camera = blender.data.objects.new("Camera", blender.data.cameras.new("Camera"))
+    scene.collection.objects.link(camera)
+    scene.camera = camera
+    assert "the shot is too short" in refusal()
 
 
 def test_sequence_is_sent_whole_with_its_rate(scene, arc, addon, tmp_path):
@@ -119,7 +146,8 @@ def test_sequence_is_sent_whole_with_its_rate(scene, arc, addon, tmp_path):
     settings.driving_fps = 30.0
     shot = addon("shots").single_shot(scene)
 
-    order = addon("shots").make_order(shot, addon("shots").read_camera(shot))
+    inputs = addon("shots").read_inputs(scene)
+    order = addon("shots").make_order(shot, inputs, addon("shots").read_camera(shot), "tiny")
 
     assert [file.name for file in order.driving_files] == ["walk_1.png", "walk_2.png", "walk_3.png"]
     assert order.driving_fps == 30.0

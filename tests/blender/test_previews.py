@@ -12,14 +12,6 @@ FRAMES = range(1, 6)
 
 
 @pytest.fixture
-def camera(blender, scene, add_camera, tmp_path):
-    """A camera in a saved file with a short shot."""
-    blender.ops.wm.save_as_mainfile(filepath=str(tmp_path / "shot.blend"))
-    scene.frame_start, scene.frame_end = FRAMES.start, FRAMES.stop - 1
-    return add_camera()
-
-
-@pytest.fixture
 def jpeg(blender, scene, tmp_path):
     """A picture of 16x16 in red, as the server sends it."""
     image = blender.data.images.new("made", 16, 16)

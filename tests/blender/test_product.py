@@ -39,6 +39,17 @@ def home(tmp_path_factory, blender):
     os.environ["THREEDIMO_HOME"] = before
 
 
+def make_twin(folder: Path) -> Path:
+    """The embedded model under another name, as a second one for the server."""
+    folder.mkdir()
+    for file in (ROOT / "threedimo" / "embedded").iterdir():
+        (folder / file.name).symlink_to(file)
+    (folder / "threedimo.json").unlink()
+    description = json.loads((ROOT / "threedimo" / "embedded" / "threedimo.json").read_text())
+    (folder / "threedimo.json").write_text(json.dumps(description | {"id": "twin"}))
+    return folder
+
+
 @pytest.fixture(scope="module")
 def server(home):
     """A real server process."""
@@ -46,10 +57,13 @@ def server(home):
     environment = {
         key: value for key, value in os.environ.items() if not key.startswith(("BLENDER", "PYTHON"))
     }
+    (home / "server.toml").write_text(
+        f'[[models]]\nmodel = "{MODEL}"\n\n[[models]]\nmodel = "{make_twin(home / "twin")}"\n'
+    )
     log = home / "server.log"
     with log.open("w") as stream:
         process = subprocess.Popen(
-            [COMMAND, "serve", "--model", MODEL, "--device", "cpu"],
+            [COMMAND, "serve", "--device", "cpu"],
             env=environment,
             stdout=stream,
             stderr=stream,
@@ -223,6 +237,13 @@ def test_running_take_is_seen_on_its_plane(blender, scene, server, shot, addon, 
     assert not [image for image in blender.data.images if image.packed_file]
 
 
+def test_model_that_is_chosen_makes_the_shot(blender, scene, server, shot, addon):
+    assert blender.ops.threedimo.choose_model(model_id="twin") == {"FINISHED"}
+    assert blender.ops.threedimo.generate() == {"FINISHED"}
+    (record,) = scene.threedimo.shots[0].takes
+    assert (record.state, record.model_id) == ("ready", "twin")
+
+
 def test_cancel_stops_a_job_at_the_server(blender, scene, server, shot, addon):
     runtime = addon("runtime")
     addon("waiting").wait_for_server()
@@ -265,6 +286,63 @@ def test_another_take_is_made_of_what_the_first_was_queued_with(
     assert json.loads((first.with_name(two.job_id) / "result" / "result.json").read_text())["seed"] == 1
     assert (first / "result" / "frames" / "00003.png").read_bytes() == before
     assert (first.with_name(two.job_id) / "result" / "frames" / "00003.png").read_bytes() != before
+
+
+@pytest.fixture
+def driver(blender, scene):
+    """A figure in the scene that sways and bows over the frames of the shot."""
+    mesh = blender.data.meshes.new("Driver")
+    corners = [(x, y, z) for z in (0, 1.7) for x, y in ((-0.3, -0.2), (0.3, -0.2), (0.3, 0.2), (-0.3, 0.2))]
+    sides = [(0, 1, 5, 4), (1, 2, 6, 5), (2, 3, 7, 6), (3, 0, 4, 7), (0, 3, 2, 1), (4, 5, 6, 7)]
+    mesh.from_pydata(corners, [], sides)
+    figure = blender.data.objects.new("Driver", mesh)
+    scene.collection.objects.link(figure)
+    for scene_frame, angle in ((101, -20), (112, 20)):
+        figure.rotation_euler = (np.radians(angle), np.radians(angle), 0.0)
+        figure.keyframe_insert("rotation_euler", frame=scene_frame)
+    scene.frame_end = 112
+    scene.threedimo.driving_source, scene.threedimo.driving_object = "OBJECT", figure
+    return figure
+
+
+def test_performer_in_the_scene_drives_the_shot(blender, scene, server, shot, driver, tmp_path):
+    """By a script: filmed, sent, made, and once more of the same footage after the driver has gone."""
+    blender.ops.wm.save_as_mainfile(filepath=str(tmp_path / "shot.blend"))
+    # Where footage of a file would begin is nothing to what is filmed.
+    scene.threedimo.driving_start_s = 30.0
+
+    assert blender.ops.threedimo.generate() == {"FINISHED"}
+
+    (record,) = scene.threedimo.shots
+    first = tmp_path / "threedimo" / record.takes[0].job_id
+    sheet = json.loads((first / "take.json").read_text())
+    assert (record.takes[0].state, len(sheet["driving_files"]), sheet["driving_fps"]) == ("ready", 12, 24.0)
+    blender.data.objects.remove(driver)
+    assert blender.ops.threedimo.regenerate(job_id=first.name) == {"FINISHED"}
+    assert record.takes[1].state == "ready"
+    again = json.loads((first.with_name(record.takes[1].job_id) / "take.json").read_text())
+    assert again["driving_files"] == sheet["driving_files"]
+
+
+def test_driver_is_filmed_by_ticks_and_its_shot_then_made(
+    blender, scene, server, shot, driver, addon, tmp_path
+):
+    """What the button starts, with a server that works at the same time on what was queued before."""
+    blender.ops.wm.save_as_mainfile(filepath=str(tmp_path / "shot.blend"))
+    addon("waiting").wait_for_server()
+    job_id = "0f0e0d0c-1111-4222-8333-444455550000"
+    addon("dispatch").begin(scene, job_id)
+    deadline = time.monotonic() + 600
+    while addon("filming").waiting():
+        addon("runtime").tick()
+        assert time.monotonic() < deadline
+    assert addon("filming").problem(scene) is None
+
+    job = addon("runtime").session().jobs[job_id]
+    addon("waiting").wait_for_jobs([job])
+
+    (record,) = scene.threedimo.shots
+    assert (job.state, record.takes[0].placed, record.plane is not None) == ("ready", True, True)
 
 
 def test_batch_that_was_queued_is_collected_by_the_command_line(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import statistics
 import time
 
@@ -104,16 +105,6 @@ def test_server_that_hangs_never_holds_blender_up(make_session, silent_server):
     assert max(took) < 0.1
 
 
-def test_shot_is_refused_while_there_is_no_server(make_session, addon, tmp_path):
-    from threedimo.errors import ServerUnreachable
-
-    session = make_session()
-    session.pump()
-
-    with pytest.raises(ServerUnreachable, match="threedimo serve"):
-        session.start("id", "label", tmp_path, addon("timeline").FrameMapping(1, 5, 24.0, 5), None)
-
-
 def test_job_whose_frames_are_on_disk_needs_no_server(make_session, addon, tmp_path, write_picture):
     for frame in range(2):
         write_picture(tmp_path / "job" / "result" / "frames" / f"{frame:05d}.png", (frame, 0, 0))
@@ -125,6 +116,26 @@ def test_job_whose_frames_are_on_disk_needs_no_server(make_session, addon, tmp_p
 
     assert (job.state, job.error) == ("ready", None)
     assert len(list((tmp_path / "job" / "plane").iterdir())) == 4
+
+
+def test_job_that_is_forgotten_while_its_plane_is_laid_out_writes_no_more(
+    make_session, addon, tmp_path, write_picture
+):
+    """Its folder can be deleted at once, and stays deleted."""
+    folder = tmp_path / "job"
+    write_picture(folder / "result" / "frames" / "00000.png", (1, 0, 0))
+    (folder / "result" / "result.json").write_text('{"model_id": "tiny"}')
+    session = make_session()
+
+    session.attach("id", "label", folder, addon("timeline").FrameMapping(1, 5000, 24.0, 1), 3)
+    while len(list(folder.iterdir())) == 1:
+        time.sleep(0.0005)  # until the thread has begun
+    session.forget("id")
+
+    shutil.rmtree(folder)
+    pump_for(session, 0.5)
+    assert not folder.exists()
+    assert not session.working
 
 
 def test_damaged_result_on_disk_fails_the_job_with_a_remedy(make_session, addon, tmp_path):
@@ -148,5 +159,46 @@ def test_job_says_what_goes_on(addon, tmp_path):
     )
     sending = make_job("id", "label", tmp_path, mapping, "sending", moved=1_000_000, total=4_000_000)
 
-    assert (running.sentence(), running.fraction) == ("denoising 3/10, about 12 s left", 0.3)
-    assert (sending.sentence(), sending.fraction) == ("sending 1.0 of 4.0 MB", 0.25)
+    assert running.sentence() == "denoising 3/10, about 12 s left"
+    assert sending.sentence() == "sending 1.0 of 4.0 MB"
+
+
+def test_one_bar_covers_the_whole_job_and_never_goes_back(make_session, addon, tmp_path):
+    """Every event of a job in its order, and then a worker that is lost: the job begins anew."""
+    from threedimo.wire.client_events import Fetching, Uploading
+    from threedimo.wire.messages import Accepted, Event, Progress
+
+    session = make_session()
+    job = session.attach("id", "label", tmp_path / "job", addon("timeline").FrameMapping(1, 4, 24.0, 2), 0)
+    session.pump()
+    seen = {}
+
+    def take(event, name):
+        session._take(event)
+        session.pump()
+        seen[name] = job.fraction
+
+    def running(phase, num_steps):
+        for step in range(num_steps + 1):
+            progress = Progress(job_id="id", phase=phase, step=step, num_steps=num_steps, elapsed_s=1.0)
+            take(progress, f"{phase} {step}")
+
+    take(Uploading("id", 5, 10), "sending")
+    take(Accepted(job_id="id", seq=1, position=0), "queued")
+    take(Event(job_id="id", seq=2, state="running"), "running")
+    for phase, num_steps in (("decoding", 1), ("encoding", 1), ("denoising", 10), ("rendering", 4)):
+        running(phase, num_steps)
+    running("writing", 1)
+    take(Event(job_id="id", seq=3, state="publishing"), "publishing")
+    take(Fetching("id", 5, 10), "fetching")
+
+    values = list(seen.values())
+    assert values == sorted(values)
+    assert seen["denoising 10"] - seen["denoising 0"] == pytest.approx(0.8)
+    assert seen["denoising 0"] < 0.15
+    assert seen["rendering 4"] - seen["rendering 0"] < 0.05
+    assert 0.95 < seen["fetching"] < 1.0
+    take(Event(job_id="id", seq=4, state="queued"), "queued anew")
+    running("denoising", 1)
+    assert job.fraction == seen["fetching"]
+    assert job.sentence() == "denoising 1/1"

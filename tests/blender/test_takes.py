@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 
 import numpy as np
@@ -11,14 +10,6 @@ import pytest
 pytestmark = pytest.mark.blender
 
 GREEN, BLUE = (0, 200, 0), (0, 0, 200)
-
-
-@pytest.fixture
-def camera(blender, scene, add_camera, tmp_path):
-    """A camera in a saved file with a short shot."""
-    blender.ops.wm.save_as_mainfile(filepath=str(tmp_path / "shot.blend"))
-    scene.frame_start, scene.frame_end = 1, 5
-    return add_camera()
 
 
 @pytest.fixture
@@ -149,6 +140,29 @@ def test_deleted_take_gives_the_plane_to_another_and_its_files_stay(blender, sce
     assert len(scene.collection.children["3DiMo"].objects) == 0
 
 
+def test_dialog_of_deletion_names_the_take_and_says_what_becomes_of_its_files(
+    scene, camera, two_takes, leave_take, asked
+):
+    ready, folder = two_takes[1], two_takes[1].folder
+    running = leave_take(camera, scene_frames=range(1, 6), num_frames=5, state="sending", seed=7)
+
+    stays = asked("take_operators", "THREEDIMO_OT_delete_take", job_id=ready.job_id, files=False)
+    goes = asked("take_operators", "THREEDIMO_OT_delete_take", job_id=ready.job_id, files=True)
+    cancels = asked("take_operators", "THREEDIMO_OT_delete_take", job_id=running.job_id, files=False)
+
+    assert stays.labels == ["Shot Shot  1-5, take 2, seed 1", "Its files stay:", str(folder)]
+    assert goes.labels[1:] == ["Its files are deleted, and no undo brings them back:", str(folder)]
+    assert cancels.labels[:2] == [
+        "Shot Shot  1-5, take 3, seed 7",
+        "It is still being made, and is cancelled",
+    ]
+
+
+def test_dialog_of_deletion_outlives_its_take(two_takes, asked):
+    """Blender draws it once more, beside what was done last."""
+    assert asked("take_operators", "THREEDIMO_OT_delete_take", job_id="gone", files=False).labels == []
+
+
 def test_deleting_files_takes_only_what_belongs_to_the_take(blender, two_takes):
     folder = two_takes[1].folder
     (folder / "notes.txt").write_text("mine")
@@ -209,6 +223,34 @@ def test_reattach_lays_frames_out_again_that_were_deleted(blender, scene, two_ta
     assert blender.ops.threedimo.reattach() == {"FINISHED"}
 
     assert colour_on(render) == BLUE
+
+
+def test_cancelled_take_is_no_trouble(blender, scene, camera, leave_take, addon, drawn):
+    """Neither a warning nor an offer to reattach, also for one that an older file warns of."""
+    job = leave_take(camera, scene_frames=range(1, 6), num_frames=5, state="preparing")
+    (shot,) = scene.threedimo.shots
+    (take,) = shot.takes
+    from threedimo.errors import JobCancelled
+
+    job.state, job.error = "cancelled", JobCancelled("the job was cancelled")
+    addon("take_records").update_take(take, job)
+    assert take.message == ""
+    take.message = "the job was cancelled"
+    shot.expanded = True
+
+    panel = drawn("take_panels", "THREEDIMO_PT_takes")
+
+    assert "Take 1, cancelled" in panel.labels
+    assert "ERROR" not in panel.icons
+    assert "threedimo.reattach" not in panel.operators
+    assert addon("runtime").reattach(again=True) == []
+
+
+@pytest.mark.parametrize("state", ["failed", "queued", "sending"])
+def test_lost_take_offers_to_be_reattached(scene, camera, leave_take, drawn, state):
+    leave_take(camera, scene_frames=range(1, 6), num_frames=5, state=state)
+
+    assert "threedimo.reattach" in drawn("take_panels", "THREEDIMO_PT_takes").operators
 
 
 def test_takes_and_how_they_were_made_survive_saving_and_moving(blender, two_takes, addon, tmp_path):
@@ -297,23 +339,6 @@ def test_longer_shot_of_the_same_camera_hides_the_one_before(blender, scene, cam
     first, second = scene.threedimo.shots
     assert first.plane.hide_render
     assert not second.plane.hide_render
-
-
-def test_sheet_remembers_the_inputs_and_refuses_changed_ones(addon, camera, leave_take, tmp_path):
-    from threedimo.errors import InvalidRequest, UnwritableFolder
-
-    takes, orders = addon("takes"), addon("orders")
-    job = leave_take(camera, scene_frames=range(1, 6), num_frames=5, seed=3)
-    _, order = takes.read_order(job.folder)
-    assert (order.seed, order.text, order.driving_files) == (3, "Front view.", (tmp_path / "walk.mp4",))
-
-    takes.seal(job.folder, orders.build_request(order, job.mapping).request)
-    assert len(json.loads((job.folder / "take.json").read_text())["reference_image"]["sha256"]) == 64
-    (tmp_path / "walk.mp4").write_bytes(b"another")
-    with pytest.raises(InvalidRequest, match="changed since this take was queued"):
-        takes.seal(job.folder, orders.build_request(order, job.mapping).request)
-    with pytest.raises(UnwritableFolder):
-        takes.write_take(job.folder, job.job_id, order, job.mapping, {})
 
 
 @pytest.mark.parametrize("job_id", ["../elsewhere", "", "A0E0D0C0-1111-4222-8333-000000000001"])
