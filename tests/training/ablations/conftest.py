@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +23,6 @@ RECIPE = EmbeddedRecipe(
     autoencoder_steps=2,
     warm_up_steps=2,
     generator_steps=0,
-    decoder_steps=0,
     autoencoder_images=2,
     autoencoder_clips=1,
     warm_up_batch=2,
@@ -44,22 +45,22 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def plan(work, probe_file, tmp_path_factory: pytest.TempPathFactory) -> AblationPlan:
+@pytest.fixture(scope="module")
+def plan(work, probe_file, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AblationPlan]:
     """All variants, two steps each, one held-out clip a split, generated in one step of denoising."""
-    return AblationPlan(
-        work, tmp_path_factory.mktemp("ablations"), steps=2, clips=1, probe=probe_file, generated=1
-    )
+    output = tmp_path_factory.mktemp("ablations")
+    yield AblationPlan(work, output, steps=2, clips=1, probe=probe_file, generated=1)
+    shutil.rmtree(output)  # a gigabyte
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def document(plan) -> dict:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("threedimo_training.ablations.generation.INFERENCE_STEPS", 1)
         return run_ablations(plan, lambda _: None)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def fewer(plan, tmp_path_factory: pytest.TempPathFactory) -> AblationPlan:
     """One variant beside the whole method, without a probe, in a folder of its own."""
     return replace(plan, output=tmp_path_factory.mktemp("fewer") / "new", variants=("no_hints",), probe=None)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from dataclasses import replace
@@ -123,14 +124,15 @@ def test_an_output_folder_keeps_its_plan(plan, document):
 def test_a_training_that_is_not_far_enough_is_refused(work, tmp_path):
     with pytest.raises(TrainingError, match=r"recipe\.json.*threedimo-train embedded"):
         open_ground(tmp_path / "none", 1, 0)
-    copy = shutil.copytree(work, tmp_path / "work")
+    copy = shutil.copytree(work, tmp_path / "work", copy_function=os.link)
     shutil.rmtree(copy / "latents")
     with pytest.raises(TrainingError, match="no latents"):
         open_ground(copy, 1, 0)
 
 
 def test_damaged_files_are_named(plan, document, tmp_path):
-    copy = replace(plan, output=shutil.copytree(plan.output, tmp_path / "copy"), variants=())
+    linked = shutil.copytree(plan.output, tmp_path / "copy", copy_function=os.link)
+    copy = replace(plan, output=linked, variants=())
     clip = next((copy.output / FULL).glob("generated-*")) / "same_view-00000.json"
     for file, error in (
         (clip, TrainingMismatch),
@@ -138,6 +140,7 @@ def test_damaged_files_are_named(plan, document, tmp_path):
         (copy.output / FULL / "generator.safetensors", TrainingError),
         (copy.output / "plan.json", TrainingMismatch),
     ):
+        file.unlink()  # the file that it links to stays whole
         file.write_text("{")
         with pytest.raises(error, match=re.escape(file.name)):
             run_ablations(copy, quietly)

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from threedimo.checkpoints import load_pipeline
 from threedimo.errors import EmptyMedia, TrainingMismatch
-from threedimo_training.embedded.autoencoder_stages import AutoencoderStage, DecoderStage
+from threedimo_training.embedded.autoencoder_stage import AutoencoderStage
 from threedimo_training.embedded.cached_clips import CachedClips
 from threedimo_training.embedded.export import export
 from threedimo_training.embedded.generator_stage import GeneratorStage
@@ -35,7 +35,6 @@ RECIPE = EmbeddedRecipe(
     autoencoder_steps=4,
     warm_up_steps=3,
     generator_steps=6,
-    decoder_steps=2,
     autoencoder_images=4,
     autoencoder_clips=2,
     warm_up_batch=4,
@@ -44,7 +43,7 @@ RECIPE = EmbeddedRecipe(
 )
 
 
-STAGES = ("autoencoder", "warm_up", "generator", "decoder")
+STAGES = ("autoencoder", "warm_up", "generator")
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +146,7 @@ def test_stopping_and_resuming_gives_the_same_weights(work, tmp_path):
     only_data = shutil.ignore_patterns("latents", *(f"{stage}*" for stage in STAGES))
     whole, pieces = (shutil.copytree(work, tmp_path / name, ignore=only_data) for name in ("whole", "pieces"))
     assert train(RECIPE, whole, 5, print)
-    for stage, step in ((AutoencoderStage, 2), (WarmUpStage, 1), (GeneratorStage, 3), (DecoderStage, 1)):
+    for stage, step in ((AutoencoderStage, 2), (WarmUpStage, 1), (GeneratorStage, 3)):
         _train_until(stage, step, pieces)
     assert train(RECIPE, pieces, 5, print)
     for stage in STAGES:

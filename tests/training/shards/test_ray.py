@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from threedimo.errors import InvalidShard
 
-pytest.importorskip("ray", reason="the extra `ray` is not installed")
+# Not imported here: how it listens is decided when it is.
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(find_spec("ray") is None, reason="the extra `ray` is not installed"),
+]
 
 
 @pytest.fixture(autouse=True)
@@ -17,7 +22,6 @@ def _workers_find_the_program(monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent / "programs"))
 
 
-@pytest.mark.slow
 def test_ray_makes_the_same_folder(render, tmp_path):
     render(tmp_path / "processes")
     _, shown = render(tmp_path / "ray", use_ray=True)
@@ -29,7 +33,6 @@ def test_ray_makes_the_same_folder(render, tmp_path):
     assert _names(tmp_path / "ray") == _names(tmp_path / "processes")
 
 
-@pytest.mark.slow
 def test_an_error_in_ray_is_our_own(render, stick_people, tmp_path):
     with pytest.raises(InvalidShard, match="role"):
         render(tmp_path / "out", draw=stick_people.draw_nonsense, use_ray=True)

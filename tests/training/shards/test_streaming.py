@@ -51,6 +51,7 @@ def test_a_stream_gives_whole_samples_in_order_or_shuffled(samples, folder):
     assert all(sorted(order) == sorted(each.sample_id for each in samples) for order in orders)
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")  # on a machine of one core
 def test_workers_share_a_stream(samples, folder):
     loader = DataLoader(
         stream_shards(folder, seed=0, fields=("paths",)), batch_size=None, num_workers=2,

@@ -11,7 +11,7 @@ from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan
 
 from threedimo.errors import InvalidRequest, TrainingError
 from threedimo.models import MotionEncoder
-from threedimo_training.embedded.autoencoder_stages import AutoencoderStage, measure_statistics
+from threedimo_training.embedded.autoencoder_stage import AutoencoderStage, measure_statistics
 from threedimo_training.embedded.cached_clips import CPU, CachedClips
 from threedimo_training.embedded.latent_files import LatentFolder
 from threedimo_training.embedded.recipe import EmbeddedRecipe

@@ -23,6 +23,7 @@ from threedimo_training.ablations.ground import Ground
 from threedimo_training.ablations.held_out_loss import FIGURES, LEVELS, Losses, figures
 from threedimo_training.ablations.variants import FULL, Variant
 from threedimo_training.ablations.verdicts import difference, order, verdict
+from threedimo_training.embedded.generator_stage import GeneratorStage
 from threedimo_training.evaluation.held_out_clips import SPLITS
 from threedimo_training.evaluation.intervals import Figure, summarise
 from threedimo_training.evaluation.measure import METRICS, Values
@@ -65,6 +66,7 @@ def make_document(
         "steps": recipe.generator_steps,
         "pairs": recipe.generator_pairs,
         "batch": recipe.generator_batch,
+        "pairs_end": GeneratorStage.pairs_end,
         "seed": recipe.seed,
         "clips": clips,
         "generated": generated,

@@ -47,8 +47,9 @@ def summary(document: dict[str, Any]) -> str:
     """What the figures rest on."""
     training = document["training"]
     return (
-        f"{document['steps']} steps of {document['batch']} clips of {training['frames']} frames of "
-        f"{training['size']} px, the same for all; {document['clips']} held-out clips of each split for the "
+        f"{document['steps']} steps, the same for all but no_pairs: in the first {document['pairs_end']:.0%} "
+        f"{document['pairs']} pairs of frames a step, then {document['batch']} clips of {training['frames']} "
+        f"frames, of {training['size']} px. {document['clips']} held-out clips of each split for the "
         f"loss, {document['generated']} of each generated. Loss by text alone, mean of the splits; "
         "sensitivity: by how much another clip's motion, or another clip's camera text (moving camera), "
         "raises it. Intervals are over clips, not over seeds of the training."

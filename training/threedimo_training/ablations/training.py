@@ -26,7 +26,7 @@ from threedimo_training.embedded.generator_stage import GeneratorStage
 from threedimo_training.embedded.latent_files import LatentFolder
 from threedimo_training.shards.durable import write_file
 from threedimo_training.trainer.loop import run_stage, state_file
-from threedimo_training.trainer.state import load_state
+from threedimo_training.trainer.state import load_state, save_state
 
 PLAN_FILE = "plan.json"
 _STEP = re.compile(r"\w+ (\d+)/")
@@ -155,6 +155,8 @@ def train_variants(
             torch.compiler.reset()
             stage.compile()
         run_stage(stage, folder, math.inf, tell)
+        # no step follows: without the optimizer's moments the file is half as large
+        save_state(state_file(folder, stage.name), stage.state(), None, steps)
         done[variant.name] = steps
 
 

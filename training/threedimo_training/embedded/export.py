@@ -11,7 +11,7 @@ import torch
 from threedimo.pipeline import MotionTransferPipeline
 from threedimo.version import VERSION
 from threedimo.wire.messages import ModelInfo
-from threedimo_training.embedded.autoencoder_stages import AutoencoderStage, DecoderStage, measure_statistics
+from threedimo_training.embedded.autoencoder_stage import AutoencoderStage, measure_statistics
 from threedimo_training.embedded.cached_clips import CachedClips
 from threedimo_training.embedded.generator_stage import GeneratorStage
 from threedimo_training.embedded.latent_files import LatentFolder
@@ -49,9 +49,6 @@ def export(recipe: EmbeddedRecipe, work: Path, output: Path, report: Callable[[s
     autoencoder = AutoencoderStage(recipe, clips)
     load_state(state_file(work, "autoencoder"), autoencoder.modules)
     measure_statistics(autoencoder.autoencoder.eval(), clips)
-    if state_file(work, "decoder").exists():
-        decoder = DecoderStage(recipe, clips, autoencoder.autoencoder)
-        load_state(state_file(work, "decoder"), decoder.modules)
     generator = GeneratorStage(
         recipe, clips, LatentFolder(work / "latents"), WarmUpStage(recipe, clips).encoder
     )

@@ -46,7 +46,7 @@ from threedimo_training.method.schedule import (
 from threedimo_training.samples.sample import ROLES, Role
 from threedimo_training.trainer.stage import Stage
 
-PAIRS_END = 0.6
+PAIRS_END = 0.75
 PLACE_WEIGHT = 1.0
 ENCODER_INTERVAL, ENCODER_SCALE = 4, 0.1
 EMA_DECAY = 0.99

@@ -57,7 +57,6 @@ class EmbeddedRecipe:
         autoencoder_steps: Its steps in all; the rest are on whole clips.
         warm_up_steps: Steps of the motion encoder alone, on single frames.
         generator_steps: Steps of the motion encoder and the generator together.
-        decoder_steps: Steps of the video decoder alone, on whole clips.
         autoencoder_images: Single frames in a step.
         autoencoder_clips: Whole clips in a step.
         warm_up_batch: Frames in a step.
@@ -74,7 +73,6 @@ class EmbeddedRecipe:
     autoencoder_steps: int
     warm_up_steps: int
     generator_steps: int
-    decoder_steps: int
     autoencoder_images: int
     autoencoder_clips: int
     warm_up_batch: int
@@ -93,8 +91,7 @@ def cpu_recipe() -> EmbeddedRecipe:
         autoencoder_image_steps=6_000,
         autoencoder_steps=10_000,
         warm_up_steps=3_000,
-        generator_steps=3_600,
-        decoder_steps=1_000,
+        generator_steps=10_000,
         autoencoder_images=16,
         autoencoder_clips=2,
         warm_up_batch=96,
@@ -111,10 +108,9 @@ def gpu_recipe() -> EmbeddedRecipe:
         fps=8.0,
         num_clips=9_000,
         autoencoder_image_steps=4_000,
-        autoencoder_steps=6_000,
+        autoencoder_steps=8_000,
         warm_up_steps=4_000,
         generator_steps=8_000,
-        decoder_steps=2_000,
         autoencoder_images=64,
         autoencoder_clips=8,
         warm_up_batch=512,

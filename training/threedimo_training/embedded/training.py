@@ -12,7 +12,7 @@ import torch
 
 from threedimo.errors import TrainingMismatch
 from threedimo.media.writing import storage_errors
-from threedimo_training.embedded.autoencoder_stages import AutoencoderStage, DecoderStage, measure_statistics
+from threedimo_training.embedded.autoencoder_stage import AutoencoderStage, measure_statistics
 from threedimo_training.embedded.cached_clips import CPU, CachedClips, cache_shards
 from threedimo_training.embedded.generator_stage import GeneratorStage
 from threedimo_training.embedded.latent_files import LatentFolder, write_latents
@@ -26,8 +26,7 @@ from threedimo_training.shards.reader import ShardFolder
 from threedimo_training.shards.render_job import render_shards
 from threedimo_training.shards.render_options import read_plan
 from threedimo_training.shards.writer import SHARD_SAMPLES
-from threedimo_training.trainer.loop import has_fast_bfloat16, run_stage, state_file
-from threedimo_training.trainer.state import load_state
+from threedimo_training.trainer.loop import has_fast_bfloat16, run_stage
 
 # Shards rendered between two looks at the clock.
 RENDER_PORTION = 4
@@ -72,11 +71,7 @@ def train(
     generator = GeneratorStage(recipe, clips, latents, warm_up.encoder, warm_up.heads.geometry)
     if compiled:
         generator.compile()
-    if not run_stage(generator, work, deadline, report):
-        return False
-    # the latents may have been encoded in 16 bits
-    load_state(state_file(work, autoencoder.name), autoencoder.modules)
-    return run_stage(DecoderStage(recipe, clips, autoencoder.autoencoder), work, deadline, report)
+    return run_stage(generator, work, deadline, report)
 
 
 def begun_recipe(work: Path) -> EmbeddedRecipe | None:
@@ -166,5 +161,4 @@ def _latents(
             return None
         write_latents(folder, clips, vae, block)
         report(f"latents {block + 1}/{len(clips.files)} blocks")
-    autoencoder.autoencoder.float()
     return LatentFolder(folder, clips.device)

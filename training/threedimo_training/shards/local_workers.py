@@ -11,13 +11,13 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from multiprocessing.sharedctypes import Synchronized
 from multiprocessing.synchronize import Event
 
+from threedimo.environment import environment
 from threedimo.errors import DataError
 from threedimo_training.shards.index import ShardEntry
 from threedimo_training.shards.shard_task import ONE_THREAD, ShardTask
@@ -48,7 +48,7 @@ def run_in_processes(
     """
     context = multiprocessing.get_context("spawn")
     stop, counter = context.Event(), context.Value("q", 0)
-    with _environment(ONE_THREAD):
+    with environment(ONE_THREAD):
         pool = ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(stop, counter))
         pending: set[Future[ShardEntry]] = {pool.submit(_make, task) for task in tasks}
         try:
@@ -66,21 +66,6 @@ def run_in_processes(
         finally:
             stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
-
-
-@contextmanager
-def _environment(values: dict[str, str]) -> Iterator[None]:
-    """Set variables that processes inherit while the block runs."""
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 def _begin(stop: Event, counter: Synchronized[int]) -> None:

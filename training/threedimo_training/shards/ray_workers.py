@@ -1,15 +1,17 @@
-"""Shards made by a Ray cluster, or by Ray on this machine where there is no cluster.
+"""Shards made by the Ray cluster that the variable `RAY_ADDRESS` names, or by Ray on this machine alone.
 
-The output folder must be the same for all machines. Ray finds its cluster by the variable `RAY_ADDRESS`.
+The output folder must be the same for all machines.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable
+from contextlib import ExitStack
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from threedimo.errors import DataError, InvalidRequest
+from threedimo.local_ray import loopback_environment, named_cluster, start_ray
 from threedimo_training.shards.index import ShardEntry
 from threedimo_training.shards.shard_task import ONE_THREAD, ShardTask
 
@@ -30,17 +32,32 @@ def run_with_ray(
     Raises:
         ThreeDimoError: What making a shard raised; the other tasks are cancelled first.
         DataError: A worker died.
+        ServerUnreachable: Ray cannot be started.
         InvalidRequest: Ray is not installed.
     """
-    try:
-        import ray  # pyright: ignore[reportMissingImports]
-    except ImportError as error:
-        raise InvalidRequest(
-            "Ray is not installed", remedy="pip install 'threedimo-training[ray]', or render without Ray"
-        ) from error
-    started = not ray.is_initialized()
-    if started:
-        ray.init(runtime_env={"env_vars": ONE_THREAD}, log_to_driver=False)
+    with ExitStack() as stack:
+        address = named_cluster()
+        if address is None:
+            stack.enter_context(loopback_environment())
+        try:
+            import ray  # pyright: ignore[reportMissingImports]
+        except ImportError as error:
+            raise InvalidRequest(
+                "Ray is not installed", remedy="pip install 'threedimo-training[ray]', or render without Ray"
+            ) from error
+        if not ray.is_initialized():
+            stack.callback(ray.shutdown, wait_for_processes=True)
+            environment: dict[str, Any] = {"env_vars": ONE_THREAD}
+            if address is None:
+                start_ray(ray, runtime_env=environment)
+            else:
+                ray.init(address=address, runtime_env=environment, log_to_driver=False)
+        yield from _run(ray, tasks, workers, drawn)
+
+
+def _run(
+    ray: Any, tasks: Iterable[ShardTask], workers: int, drawn: Callable[[int], None]
+) -> Generator[ShardEntry]:
     # not retried: a shard is remade by the next call, and what failed once should be seen
     make = ray.remote(num_cpus=1, max_retries=0)(_make)
     waiting, running, num_drawn = iter(tasks), [], 0
@@ -57,8 +74,6 @@ def run_with_ray(
     finally:
         for reference in running:
             ray.cancel(reference, force=True)
-        if started:
-            ray.shutdown()
 
 
 def _make(task: ShardTask) -> ShardEntry:
