@@ -15,8 +15,9 @@ from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan
 
 from threedimo.components import COMPONENT_CLASSES, require_index
 from threedimo.errors import InvalidRequest
+from threedimo.memory_plans import check_plan, fit_to_device
 from threedimo.model_files import is_stock
-from threedimo.model_info import EMBEDDED, model_folder, model_name, read_model_info
+from threedimo.model_info import AUTO_PLAN, EMBEDDED, model_folder, model_name, read_model_info
 from threedimo.models import CameraEncoder, MotionEncoder, MotionWanTransformer3DModel
 from threedimo.pipeline import MotionTransferPipeline
 from threedimo.stock import with_adapter, with_untrained_layers
@@ -37,6 +38,7 @@ def load_pipeline(
     untrained: bool = False,
     device: str = "auto",
     dtype: torch.dtype | None = None,
+    memory: str = AUTO_PLAN,
 ) -> MotionTransferPipeline:
     """Load a model, ready to be called.
 
@@ -50,14 +52,17 @@ def load_pipeline(
         device: "auto" (CUDA where there is one, else the CPU), "cpu", "cuda", "cuda:1" and so on.
         dtype: Number format of the networks; None means bfloat16 on CUDA and float32 on the CPU. The video
             autoencoder always stays float32, whose rounding can be seen in the pixels.
+        memory: Plan of `threedimo.memory_plans`; "auto" is the fastest that fits into the free memory.
 
     Raises:
         ModelNotFound: There is no such model or adapter.
         UntrainedModel: It is a stock Wan model, and there is neither an adapter nor `untrained`.
         InvalidModel: Files are missing, damaged, or do not fit together.
-        InvalidRequest: This machine has no such device, or `untrained` was asked of what is trained.
+        InvalidRequest: This machine has no such device, there is no such plan, or `untrained` was asked of
+            what is trained.
     """
     chosen_device = choose_device(device)
+    check_plan(memory, chosen_device)
     if dtype is None:
         dtype = torch.bfloat16 if chosen_device.type == "cuda" else torch.float32
     info = read_model_info(model, adapter, untrained=untrained)
@@ -72,7 +77,8 @@ def load_pipeline(
     else:
         pipeline = _load_own(model_folder(model), dtype)
         pipeline.load_adapter(adapter, base=model_name(model))
-    return pipeline.to(chosen_device)
+    fit_to_device(pipeline, memory, chosen_device)
+    return pipeline
 
 
 def _load_own(folder: Path, dtype: torch.dtype) -> MotionTransferPipeline:

@@ -257,6 +257,13 @@ class UnwritableFolder(StorageError):
     code = "storage.unwritable"
 
 
+class FolderInUse(StorageError):
+    """Another run of a command is writing the folder now."""
+
+    code = "storage.in_use"
+    retryable = True
+
+
 class JobError(ThreeDimoError):
     """A job did not end with a result."""
 

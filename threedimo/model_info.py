@@ -18,6 +18,9 @@ from threedimo.model_files import INDEX_NAME, INFO_NAME, MAX_JSON_BYTES, is_stoc
 from threedimo.wire.messages import ModelInfo
 
 EMBEDDED = "embedded"
+AUTO_PLAN = "auto"
+MEMORY_PLANS = ("full", "offload", "fp8", "tiny")
+"""How a model fits into a device's memory, see `threedimo.memory_plans`; "auto" is the fastest that does."""
 
 _HUB_ID = re.compile(r"^[0-9A-Za-z][0-9A-Za-z_.\-]{0,95}/[0-9A-Za-z][0-9A-Za-z_.\-]{0,95}$")
 # Only data: no pickled weights and no code are ever fetched.

@@ -30,12 +30,14 @@ from threedimo.errors import InvalidModel, OutOfMemory
 from threedimo.guidance import Branch, Conditions, guidance_branches
 from threedimo.latents import decode_frames, decode_preview, encode_video
 from threedimo.media import fit_frames, normalise
+from threedimo.memory_plans import MemoryPlan, step_down
 from threedimo.model_files import INFO_NAME
 from threedimo.model_info import read_adapter_info, read_model_info
 from threedimo.models import CameraEncoder, MotionEncoder, MotionWanTransformer3DModel
 from threedimo.progress import Progress, Step
 from threedimo.prompts import encode_text
 from threedimo.shot import Shot, check_driving_length, check_pictures
+from threedimo.token_cache import TokenCache
 from threedimo.windows import Window, plan_windows
 from threedimo.wire.messages import ModelInfo
 
@@ -103,6 +105,8 @@ class MotionTransferPipeline(DiffusionPipeline):
         )
         self.register_to_config(num_lead_latents=num_lead_latents, max_text_tokens=max_text_tokens)
         self.info = info
+        self.memory_plan: MemoryPlan = "full"
+        self.token_cache: TokenCache | None = None
         require_fit(self.components, info)
 
     @property
@@ -184,7 +188,7 @@ class MotionTransferPipeline(DiffusionPipeline):
                 progress.report(Step("encoding", 0, 1))
                 text, empty_text = self._encode_text(prompt), self._encode_text("")
                 reference_latents = self._encode_reference(reference_image, shot)
-                driving_video = self._fit_driving(driving_frames)
+                driving_video = fit_frames(driving_frames, *self.driving_size)
                 if camera_path is not None:
                     camera_path = camera_path.resampled(shot.num_frames, shot.fps)
                     camera_path = camera_path.for_size(shot.width, shot.height)
@@ -211,21 +215,26 @@ class MotionTransferPipeline(DiffusionPipeline):
 
     # What every window shares.
 
+    def _once(self, content: str | np.ndarray, encode: Callable[[], Tensor]) -> Tensor:
+        if self.token_cache is None:
+            return encode()
+        return self.token_cache.get(content, encode).to(self._execution_device)
+
     def _encode_text(self, text: str) -> Tensor:
-        return encode_text(self.tokenizer, self.text_encoder, text, self.config["max_text_tokens"])
+        parts = (self.tokenizer, self.text_encoder, text, self.config["max_text_tokens"])
+        return self._once(text, lambda: encode_text(*parts))
 
     def _encode_reference(self, reference_image: np.ndarray, shot: Shot) -> Tensor:
         image = normalise(fit_frames(reference_image[None], shot.width, shot.height))
         return encode_video(self.vae, torch.from_numpy(image)[None].to(self._execution_device))
 
-    def _fit_driving(self, driving_frames: np.ndarray) -> np.ndarray:
-        return fit_frames(driving_frames, *self.driving_size)
-
     # Once for each window, never for each step.
 
     def _encode_motion(self, driving_video: np.ndarray, window: Window) -> Tensor:
-        frames = torch.from_numpy(normalise(driving_video[window.video_frames(self.info.frame_step)]))[None]
-        return self.motion_encoder(frames.to(self._execution_device, self.motion_encoder.dtype))
+        pixels = driving_video[window.video_frames(self.info.frame_step)]
+        device, dtype = self._execution_device, self.motion_encoder.dtype
+        frames = torch.from_numpy(normalise(pixels))[None].to(device, dtype)
+        return self._once(pixels, lambda: self.motion_encoder(frames))
 
     def _encode_camera(self, camera_path: CameraPath | None, window: Window, motion_tokens: Tensor) -> Tensor:
         if camera_path is None:
@@ -240,10 +249,10 @@ class MotionTransferPipeline(DiffusionPipeline):
         return self.camera_encoder(hints.to(self._execution_device, self.camera_encoder.dtype))
 
     def _branches(self, conditions: Conditions, empty_text: Tensor, shot: Shot) -> list[Branch]:
-        device, dtype = self._execution_device, self.transformer.dtype
+        place = self._execution_device, self.transformer.dtype
         return guidance_branches(
-            conditions.to(device, dtype),
-            empty_text.to(device, dtype),
+            conditions.to(*place),
+            empty_text.to(*place),
             motion_scale=shot.motion_guidance_scale,
             text_scale=shot.text_guidance_scale,
         )
@@ -258,8 +267,8 @@ class MotionTransferPipeline(DiffusionPipeline):
         shot: Shot,
         generator: torch.Generator,
     ) -> Iterator[DenoisingStep]:
-        num_noised = window.num_latent_frames - window.num_lead_latents
-        shape = (1, lead_latents.shape[1], num_noised, *lead_latents.shape[3:])
+        _, channels, _, *size = lead_latents.shape
+        shape = (1, channels, window.num_latent_frames - window.num_lead_latents, *size)
         noise = torch.randn(shape, generator=generator).to(lead_latents.device)
         return denoise(
             self.transformer, self.scheduler, lead_latents, noise, branches, shot.num_inference_steps
@@ -309,6 +318,10 @@ class MotionTransferPipeline(DiffusionPipeline):
     def _settle(self) -> None:
         if self._execution_device.type == "cuda":
             torch.cuda.synchronize(self._execution_device)
+
+    def use_less_memory(self) -> bool:
+        """Go on with the next smaller memory plan; false where there is none."""
+        return step_down(self, self._execution_device)
 
     @contextmanager
     def _device_memory(self, shot: Shot) -> Iterator[None]:
@@ -379,6 +392,7 @@ class MotionTransferPipeline(DiffusionPipeline):
             folder, self.transformer, base=base or self.info.id, dtype=dtype
         )
         self.info = info
-        encoders: list[torch.nn.Module] = [self.motion_encoder, self.camera_encoder]
-        for encoder in encoders:
-            encoder.to(device=device)
+        for encoder in (self.motion_encoder, self.camera_encoder):
+            torch.nn.Module.to(encoder, device=device)
+        if self.token_cache is not None:
+            self.token_cache.clear()

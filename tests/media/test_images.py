@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from threedimo.errors import EmptyMedia, MediaTooLarge, MediaTooSmall, UnreadableMedia
-from threedimo.media import MediaLimits, read_image, write_png
+from threedimo.media import MediaLimits, probe_footage, read_image, write_png
 
 
 def test_png_round_trip_and_bytes(tmp_path):
@@ -80,6 +80,10 @@ def test_truncated_picture(tmp_path):
     Image.fromarray(pixels).save(buffer, "PNG")
     with pytest.raises(UnreadableMedia, match="damaged"):
         read_image(buffer.getvalue()[:2000])
+    for index in range(3):
+        (tmp_path / f"{index}.png").write_bytes(buffer.getvalue()[: 2000 if index == 0 else None])
+    with pytest.raises(UnreadableMedia, match=r"damaged.*0\.png"):
+        probe_footage([tmp_path / f"{index}.png" for index in range(3)], fps=8.0)
 
 
 def test_too_many_pixels_are_refused_from_the_header(tmp_path):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 import tomllib
 from pathlib import Path
 
@@ -9,9 +10,11 @@ import torch
 from diffusers import FirstBlockCacheConfig, WanTransformer3DModel
 from diffusers.hooks import apply_group_offloading
 from diffusers.hooks._helpers import TransformerBlockRegistry
+from torch.utils.flop_counter import FlopCounterMode
 
-from threedimo.models import MotionWanTransformer3DModel, MotionWanTransformerBlock
+from threedimo.models import MotionEncoder, MotionWanTransformer3DModel, MotionWanTransformerBlock
 from threedimo.models.transformer_wan import latent_frame_times
+from threedimo.stock import FULL_SIZE
 
 LORA_TARGETS = ("to_q", "to_k", "to_v", "to_out.0", "ffn.net.0.proj", "ffn.net.2")
 
@@ -22,6 +25,16 @@ PUBLISHED = {
     "Wan2.1-T2V-1.3B": ((12, 16, 8960, 30), 1.4),
     "Wan2.1-T2V-14B": ((40, 16, 13824, 40), 14.3),
 }
+
+
+def arguments(num_heads: int, channels: int, ffn_dim: int, num_layers: int) -> dict[str, int]:
+    return {
+        "num_attention_heads": num_heads,
+        "in_channels": channels,
+        "out_channels": channels,
+        "ffn_dim": ffn_dim,
+        "num_layers": num_layers,
+    }
 
 
 @torch.no_grad()
@@ -82,21 +95,45 @@ def test_from_transformer_copies_every_weight_and_leaves_none_without_value(base
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_motion_layers_fit_published_shapes_and_add_little(name):
-    (num_heads, channels, ffn_dim, num_layers), size = PUBLISHED[name]
+    sizes, size = PUBLISHED[name]
     with torch.device("meta"):
-        base = WanTransformer3DModel(
-            num_attention_heads=num_heads,
-            in_channels=channels,
-            out_channels=channels,
-            ffn_dim=ffn_dim,
-            num_layers=num_layers,
-        )
+        base = WanTransformer3DModel(**arguments(*sizes))
         adapted = MotionWanTransformer3DModel.from_transformer(base)
     own = sum(p.numel() for p in base.parameters())
     added = sum(p.numel() for p in adapted.motion_parameters().values())
     assert round(own / 1e9, 1) == size
     assert sum(p.numel() for p in adapted.parameters()) == own + added
     assert 0 < added < 0.06 * own
+
+
+@pytest.mark.parametrize(
+    ("name", "num_frames", "latents", "share"),
+    [
+        ("Wan2.2-TI2V-5B", 121, (31, 30, 52), 0.021),
+        ("Wan2.1-T2V-1.3B", 81, (21, 60, 104), 0.018),
+        ("Wan2.1-T2V-14B", 81, (21, 60, 104), 0.010),
+    ],
+)
+def test_motion_and_camera_add_few_operations_to_a_published_generator(name, num_frames, latents, share):
+    """At 832x480; counted on shapes alone, so that no memory is needed."""
+    sizes, _ = PUBLISHED[name]
+    with torch.device("meta"):
+        model = MotionWanTransformer3DModel(**arguments(*sizes))
+        frames = torch.empty(1, 3, num_frames, 224, 224)
+        motion_tokens = MotionEncoder(**FULL_SIZE.encoder)(frames)
+        inputs = {
+            "hidden_states": torch.empty(1, model.config["in_channels"], *latents),
+            "timestep": torch.empty(1, math.prod(latents) // 4),
+            "encoder_hidden_states": torch.empty(1, 512, 4096),
+        }
+
+    def operations(**tokens):
+        with FlopCounterMode(display=False) as counter:
+            velocity(model, **inputs, **tokens)
+        return counter.get_total_flops()
+
+    tokens = {"motion_tokens": motion_tokens, "camera_tokens": motion_tokens[:, :, :1]}
+    assert 1 < operations(**tokens) / operations() < 1 + share
 
 
 def test_save_and_load_change_nothing(trained, video_inputs, tokens, tmp_path):

@@ -121,6 +121,21 @@ def test_another_client_goes_on_from_what_is_on_the_disk(server, done, connect, 
     assert not any(fetch.offset == 0 and kept.get(fetch.name, 0) > 0 for fetch in later)
 
 
+def test_a_fetch_that_is_stopped_writes_no_more_and_can_be_taken_up_again(done, folder):
+    watcher, result = done
+    watcher.client.fetch(result.job_id, result, folder)
+    while not any(event.received > 9000 for event in watcher.of(Fetching)):
+        watcher.events += watcher.client.pump(budget_s=0.0)
+    watcher.client.stop_fetching(result.job_id)
+    kept = contents(partial(folder))
+    watcher.rest(0.2)
+    assert contents(partial(folder)) == kept
+    assert not folder.exists()
+    watcher.client.fetch(result.job_id, result, folder)
+    watcher.until(Fetched)
+    assert contents(folder) == FILES
+
+
 def test_what_is_on_the_disk_is_not_trusted(server, done, folder):
     watcher, result = done
     watcher.client.fetch(result.job_id, result, folder)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -40,22 +42,35 @@ def read_image(source: str | Path | bytes, *, limits: MediaLimits = DEFAULT_LIMI
     source = Path(source) if isinstance(source, str) else source
     name = "picture" if isinstance(source, bytes) else source.name
     with _opened(source, name, limits) as image:
-        try:
+        with _damage_named(name):
             image.load()
             upright = ImageOps.exif_transpose(image)
-        except (OSError, SyntaxError, ValueError, EOFError) as error:
-            raise UnreadableMedia(
-                f"the picture is damaged: {error}", given=name, remedy="export or copy the file again"
-            ) from error
         return _rgb(upright, name)
 
 
 def image_size(path: Path, limits: MediaLimits) -> tuple[int, int]:
-    """Width and height of a picture as it will be shown, from its header alone."""
+    """Width and height of a picture as it will be shown.
+
+    Raises:
+        UnreadableMedia: Missing, damaged, or of an unknown format.
+    """
     with _opened(path, path.name, limits) as image:
         width, height = image.size
-        # EXIF orientations 5 to 8 lie on their side.
-        return (height, width) if image.getexif().get(0x0112, 1) >= 5 else (width, height)
+        with _damage_named(path.name):  # a PNG may say behind its pixels how it lies
+            orientation = image.getexif().get(0x0112, 1)
+        # Orientations 5 to 8 lie on their side.
+        return (height, width) if orientation >= 5 else (width, height)
+
+
+@contextmanager
+def _damage_named(name: str) -> Iterator[None]:
+    """Say which picture Pillow cannot read through."""
+    try:
+        yield
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        raise UnreadableMedia(
+            f"the picture is damaged: {error}", given=name, remedy="export or copy the file again"
+        ) from error
 
 
 def _opened(source: Path | bytes, name: str, limits: MediaLimits) -> Image.Image:

@@ -131,6 +131,8 @@ def open_video(path: Path, limits: MediaLimits) -> Iterator[OpenVideo]:
     check_file(path, "video")
     try:
         container = av.open(str(path), options=_OPEN_OPTIONS)
+    except MemoryError:  # one of FFmpeg's errors too, and not the file's fault
+        raise
     except FFmpegError as error:
         raise UnreadableMedia(
             "the file is not a video, or is damaged", given=path.name, allowed=ALLOWED_VIDEOS
@@ -177,6 +179,8 @@ def shown_frames(video: OpenVideo, start_s: float) -> Iterator[ShownFrame]:
             begin_s, previous = next_s, frame
         if previous is not None:
             yield ShownFrame(previous, begin_s, begin_s + _length_s(previous, video), pixel_aspect)
+    except MemoryError:
+        raise
     except FFmpegError as error:
         raise UnreadableMedia(
             f"the video is damaged after {begin_s:.2f} s",

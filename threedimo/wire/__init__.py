@@ -33,7 +33,8 @@ Messages
     asset.have             -             asset.need for each missing asset, asset.held for each present one
     asset.put (data)       chunk         asset.need with the next offset, or asset.held after the last
                                          chunk | error
-    submit                 camera f64    accepted | error(asset.missing, request.*, server.busy)
+    submit                 camera f64    accepted | error(asset.missing, model.not_found, request.*,
+                                         server.busy)
     cancel                               event(state) now or later | error(job.unknown)
     list                                 jobs
     subscribe                            stored event(state)s with seq > since_seq in order, then live ones,

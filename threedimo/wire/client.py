@@ -183,6 +183,11 @@ class Client:
             )
         self._downloads[job_id] = Download(result, folder)
 
+    def stop_fetching(self, job_id: str) -> None:
+        """Let go of a result that is on its way: nothing more of it is written. What came so far stays."""
+        self._check_usable()
+        self._downloads.pop(job_id, None)
+
     def pump(self, budget_s: float = 0.004) -> list[ClientEvent]:
         """Do the work that is due, for about `budget_s` seconds and at least one step; never waits.
 
@@ -293,7 +298,7 @@ class Client:
         moving = self._jobs.moving or (download is not None and download.moving)
         if self._link.up and moving and now - self._moved_at >= self._timing.stalled_s:
             self._link.lose("a transfer does not move any more", now)
-        self._link.judge_silence(now)
+        self._link.judge_silence(now, moving)
 
     def _take_news(self) -> None:
         while self._link.news:

@@ -121,11 +121,19 @@ class Link:
                 channel.pinged_at = now
                 channel.asked_at = now if channel.asked_at is None else channel.asked_at
 
-    def judge_silence(self, now: float) -> None:
-        """Declare the connection lost if it is. Call only when nothing waits to be received."""
+    def judge_silence(self, now: float, chunks_move: bool) -> None:
+        """Declare the connection lost if it is. Call only when nothing waits to be received.
+
+        Args:
+            now: Monotonic seconds.
+            chunks_move: Whether chunks are under way. An answer then waits behind them, on a slow network
+                for longer than a server may be silent; who waits for the chunks judges how they move.
+        """
         if not self._channels:
             return
-        for channel in self._channels.values():
+        for name, channel in self._channels.items():
+            if name == "data" and chunks_move and channel.welcomed:
+                continue
             since = channel.asked_at if channel.welcomed else self._opened_at
             if since is not None and now - since >= self._timing.lost_s:
                 silent_s = now - since

@@ -88,11 +88,13 @@ class GenerateRequest(Part, frozen=True):
     """One shot: this character, moving like this footage, seen by this camera.
 
     `None` means the model's own default, which `Capabilities` announces. `num_frames` and `fps` describe the
-    result; footage and camera are resampled to it by time.
+    result; footage and camera are resampled to it by time. `model_id` is one of those that `Capabilities`
+    lists; "" is the first of them.
     """
 
     reference_image: Asset
     driving_footage: Footage
+    model_id: Label = ""
     text: Text = ""
     camera: CameraTrack | None = None
     num_frames: Count | None = None
@@ -138,7 +140,7 @@ class ModelInfo(Part, frozen=True):
 
 
 class Capabilities(Part, frozen=True):
-    """What the server can do now."""
+    """What the server can do now. Requests that name no model get the first."""
 
     server_version: Label
     models: Annotated[list[ModelInfo], msgspec.Meta(max_length=64)]
