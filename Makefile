@@ -50,7 +50,7 @@ $(READY): pyproject.toml training/pyproject.toml constraints.txt
 		|| { echo "3DiMo needs Python 3.11 or newer; set PYTHON=python3.11"; exit 1; }
 	@$(PYTHON) -m venv $(VENV) \
 		|| { echo "python3 -m venv failed; on Debian: apt-get install python3-venv"; exit 1; }
-	@echo "Installing the Python environment (about 1.5 GB, some minutes)"
+	@echo "Installing the Python environment (about 2.6 GB, some minutes)"
 	@# The CPU build of torch first and by its exact version: an open range would bring several GB for GPUs.
 	$(VENV)/bin/python $(PIP) -c constraints.txt "torch==$$(sed -n 's/^torch==//p' constraints.txt)"
 	$(VENV)/bin/python $(PIP) -c constraints.txt -e '.[server,dev]' -e training

@@ -26,6 +26,14 @@ TINY_ENCODER = {
 }
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--full",
+        action="store_true",
+        help="tests/server/chaos: at the size of the figures in server/README.md",
+    )
+
+
 def tiny_text_encoder() -> dict[str, Any]:
     """Tokenizer and text encoder of both tiny models; a token for each letter."""
     from transformers import T5Tokenizer, UMT5Config, UMT5EncoderModel

@@ -33,7 +33,6 @@ from threedimo.wire.messages import (
     Limits,
     ListJobs,
     Message,
-    ModelInfo,
     Ping,
     Pong,
     Submit,
@@ -48,6 +47,7 @@ from threedimo_server.followers import Followers
 from threedimo_server.jobs import JobQueue
 from threedimo_server.logs import for_job
 from threedimo_server.request_rules import resolve_request
+from threedimo_server.served_models import ServedModels
 from threedimo_server.workers import WorkerPool
 
 logger = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ class Answers:
     Args:
         limits: What clients may send.
         token: What `hello` must carry; empty where the doors know clients by their keys.
-        model: What the server makes.
+        models: What the server makes shots with.
         queue, assets, dispatcher, followers, downloads, pool: The rooms that do the work.
         control: The door where small messages belong; all others belong to the data door.
     """
@@ -73,7 +73,7 @@ class Answers:
         self,
         limits: Limits,
         token: str,
-        model: ModelInfo,
+        models: ServedModels,
         *,
         queue: JobQueue,
         assets: AssetStore,
@@ -85,7 +85,7 @@ class Answers:
     ):
         self._limits = limits
         self._token = token
-        self._model = model
+        self._models = models
         self._queue = queue
         self._assets = assets
         self._dispatcher = dispatcher
@@ -177,7 +177,7 @@ class Answers:
         door.admit(letter, hello.client)
         capabilities = Capabilities(
             server_version=VERSION,
-            models=[self._model],
+            models=self._models.infos,
             devices=[worker.describe() for worker in self._pool.workers],
         )
         return Welcome(
@@ -207,7 +207,7 @@ class Answers:
         camera = None if body is None else bytes(body)
         # A repeated submit is answered from the queue alone: the model or the assets may have changed since.
         if not self._queue.knows(message.job_id):
-            resolve_request(message.request, camera, self._model)
+            resolve_request(message.request, camera, self._models.infos)
             require_assets(self._assets, message.request)
         submission = self._queue.submit(
             message.job_id, message.request, camera, label=message.label, priority=message.priority

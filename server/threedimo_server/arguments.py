@@ -40,11 +40,10 @@ def add_shot_options(command: CommandParser, frames: str = "frames to make: 4k+1
     shot.add_argument("--seed", type=whole, default=0, metavar="N", help="equal seeds repeat (default: 0)")
 
 
-def add_model_options(command: CommandParser) -> None:
+def add_model_options(command: argparse._ActionsContainer) -> None:
     """Which model is loaded, and what of it was trained elsewhere."""
     command.add_argument(
         "--model",
-        default="embedded",
         metavar="MODEL",
         help='"embedded" (default), a folder, or a Hugging Face hub id: a model of this project, or a stock '
         "Wan model in the layout of diffusers",
@@ -58,6 +57,7 @@ def add_model_options(command: CommandParser) -> None:
     layers.add_argument(
         "--untrained",
         action="store_true",
+        default=None,
         help="load a stock Wan model without an adapter: motion and camera then do nothing",
     )
 
@@ -74,6 +74,16 @@ def add_output_options(command: CommandParser, default: str | None = None) -> No
     )
     output.add_argument("--overwrite", action="store_true", help="replace an earlier result in that folder")
     add_server_option(output)
+    add_model_id_option(output)
+
+
+def add_model_id_option(command: argparse._ActionsContainer) -> None:
+    """Which of a server's models makes the shot."""
+    command.add_argument(
+        "--model-id",
+        metavar="ID",
+        help="one of the server's models, as `threedimo doctor` lists them (default: its first)",
+    )
 
 
 def add_server_option(command: argparse._ActionsContainer) -> None:

@@ -18,6 +18,8 @@ from threedimo_server.storage import make_private_folder, require_space, storage
 
 logger = logging.getLogger(__name__)
 
+MAX_PARTS = 1000
+"""Uploads that may be unfinished at the same time; of more, the one that stood still longest is forgotten."""
 MAX_OPEN_PARTS = 64
 PART_LIFETIME_S = 86_400.0
 _READ_BYTES = 1024 * 1024
@@ -40,6 +42,9 @@ class AssetStore:
         self._reserve_bytes = reserve_bytes
         # Running hashes of growing parts, so that the end of an upload need not read the file again.
         self._hashers: OrderedDict[str, hashlib.blake2b] = OrderedDict()
+        # Those that stood still longest first.
+        parts = sorted(self._folder.glob("*.part"), key=lambda part: part.stat().st_mtime)
+        self._parts = OrderedDict.fromkeys(part.stem for part in parts)
 
     def path(self, asset_hash: str) -> Path:
         """Where the whole asset lies or will lie."""
@@ -111,7 +116,7 @@ class AssetStore:
             limit_s = time.time() - PART_LIFETIME_S if is_part else before_s
             if path.stem not in needed and path.stat().st_mtime < limit_s:
                 path.unlink()
-                self._hashers.pop(path.stem, None)
+                self._forget_part(path.stem)
                 num_deleted += 1
         return num_deleted
 
@@ -148,6 +153,12 @@ class AssetStore:
                 os.truncate(self._part(asset_hash), offset)
             raise
         hasher.update(chunk)
+        self._parts[asset_hash] = None
+        self._parts.move_to_end(asset_hash)
+        if len(self._parts) > MAX_PARTS:
+            oldest = next(iter(self._parts))
+            logger.warning("forgot the upload %s: more than %d are unfinished", oldest[:12], MAX_PARTS)
+            self._discard(oldest)
 
     def _hasher(self, asset_hash: str) -> hashlib.blake2b:
         hasher = self._hashers.get(asset_hash)
@@ -173,7 +184,7 @@ class AssetStore:
                 allowed=asset_hash[:12],
                 remedy="send the file again",
             )
-        self._hashers.pop(asset_hash, None)
+        self._forget_part(asset_hash)
         part = self._part(asset_hash)
         with storage_errors("the asset"):
             with part.open("rb") as file:
@@ -183,5 +194,9 @@ class AssetStore:
         logger.info("asset %s held", asset_hash[:12])
 
     def _discard(self, asset_hash: str) -> None:
-        self._hashers.pop(asset_hash, None)
+        self._forget_part(asset_hash)
         self._part(asset_hash).unlink(missing_ok=True)
+
+    def _forget_part(self, asset_hash: str) -> None:
+        self._hashers.pop(asset_hash, None)
+        self._parts.pop(asset_hash, None)

@@ -1,4 +1,4 @@
-"""The list of a batch, and the book that is kept of it beside the results.
+"""The list of a batch, and the book that is kept of it beside the results, by one run at a time.
 
 A list is JSON; paths in it are relative to its own folder:
 
@@ -13,16 +13,20 @@ Every field but `name` is an option of `threedimo generate`, and means the same.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
+from filelock import FileLock, Timeout
 
-from threedimo.errors import InvalidRequest, UnreadableMedia, UnwritableFolder
+from threedimo.errors import FolderInUse, InvalidRequest, UnwritableFolder
 from threedimo.media.writing import storage_errors
 from threedimo_server.shot_inputs import PreparedShot, ShotOptions
 
 BOOK_FILE = "batch.json"
+LOCK_FILE = ".batch.lock"
 MAX_LIST_BYTES = 16 * 1024 * 1024
 
 _Whole = Annotated[int, msgspec.Meta(ge=1)]
@@ -76,17 +80,20 @@ def read_list(file: Path) -> list[ListedShot]:
     """Read the list of a batch.
 
     Raises:
-        UnreadableMedia: There is no such file, or it is too large.
-        InvalidRequest: It is no such list, or two shots have one name.
+        InvalidRequest: There is no such file, it is too large or no such list, or two shots have one name.
     """
     try:
         if file.stat().st_size > MAX_LIST_BYTES:
-            raise UnreadableMedia(
+            raise InvalidRequest(
                 "the list is too large", given=file, allowed=f"at most {MAX_LIST_BYTES} bytes"
             )
         shots = msgspec.json.decode(file.read_bytes(), type=_ShotList).shots
     except OSError as error:
-        raise UnreadableMedia(f"the list cannot be read: {error.strerror}", given=file) from error
+        raise InvalidRequest(
+            f"the list cannot be read: {error.strerror}",
+            given=file,
+            remedy="check its path; `threedimo batch --help` shows a list",
+        ) from error
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise InvalidRequest(
             f"the list cannot be used: {error}", given=file, remedy="see `threedimo batch --help`"
@@ -106,7 +113,8 @@ class ShotEntry(msgspec.Struct, forbid_unknown_fields=True):
 
     Attributes:
         asked: Digest of all that decides its pictures, see `digest`.
-        job_id: Its job, written before that is sent; "" after it failed, as the next attempt is another job.
+        job_id: Its job on a server that outlives the command, written before it is sent; "" where there is
+            none, and after it failed, as the next attempt is another job.
         state: How far it is.
     """
 
@@ -132,7 +140,37 @@ class Book(msgspec.Struct, forbid_unknown_fields=True):
             part.replace(file)
 
 
-def open_book(output: Path) -> Book:
+@contextmanager
+def held_book(output: Path) -> Iterator[Book]:
+    """The book of a batch's folder, which is made if it is new and held until the block ends.
+
+    The system frees the lock when this process ends in whatever way. Its file stays: deleting one that
+    another process has just opened would let two runs hold two files of one name.
+
+    Raises:
+        FolderInUse: Another run holds it.
+        UnwritableFolder: It holds something else, or its book is damaged.
+        StorageError: It cannot be made.
+    """
+    _open_book(output)  # what is not a batch's folder gets no lock file either
+    lock = FileLock(output / LOCK_FILE, timeout=0)
+    with storage_errors(output / LOCK_FILE):
+        try:
+            lock.acquire()
+        except Timeout:
+            raise FolderInUse(
+                "another run of `threedimo batch` makes the shots of this folder now",
+                given=output,
+                remedy="wait until it has ended; the same command then makes what is missing",
+            ) from None
+    try:
+        # anew: the run that held it may have ended just now
+        yield _open_book(output)
+    finally:
+        lock.release()
+
+
+def _open_book(output: Path) -> Book:
     """The book of a batch's folder, which is made if it is new.
 
     Raises:

@@ -23,9 +23,9 @@ from threedimo_server.arguments import (
     job_id,
     positive_number,
 )
+from threedimo_server.batch_command import add_batch
+from threedimo_server.bench_command import add_bench
 from threedimo_server.help_texts import (
-    BATCH_DESCRIPTION,
-    BATCH_EPILOG,
     EPILOG,
     NOVEL_VIEWS_DESCRIPTION,
     NOVEL_VIEWS_EPILOG,
@@ -33,6 +33,7 @@ from threedimo_server.help_texts import (
     STABILIZE_EPILOG,
 )
 from threedimo_server.key_commands import add_keys
+from threedimo_server.page.command import add_page
 from threedimo_server.serve import add_serve
 
 INTERRUPTED_EXIT_CODE = 130
@@ -70,13 +71,15 @@ def build_parser() -> argparse.ArgumentParser:
     )
     _add_demo(commands)
     _add_generate(commands)
-    _add_batch(commands)
+    add_batch(commands).set_defaults(run=_batch)
     _add_novel_views(commands)
     _add_stabilize(commands)
     add_serve(commands)
     add_keys(commands).set_defaults(run=_keys)
     _add_jobs(commands)
     _add_cancel(commands)
+    add_page(commands)
+    add_bench(commands)
     _add_doctor(commands)
     return parser
 
@@ -98,8 +101,9 @@ def _add_generate(commands: argparse._SubParsersAction[CommandParser]) -> None:
     command = commands.add_parser(
         "generate",
         help="make one shot",
-        description="Makes one shot and writes frames/, video.mp4, result.json and contact_sheet.png. Uses "
-        "the running server; without one, starts a server with the embedded model for this shot alone. "
+        description="Makes one shot and writes frames/, video.mp4, comparison.mp4 (beside the driving "
+        "footage), contact_sheet.png and result.json. Uses the running "
+        "server; without one, starts a server with the embedded model for this shot alone. "
         "Ctrl-C cancels the job.",
     )
     inputs = command.add_argument_group("inputs")
@@ -176,22 +180,6 @@ def _add_stabilize(commands: argparse._SubParsersAction[CommandParser]) -> None:
     command.set_defaults(run=_stabilize)
 
 
-def _add_batch(commands: argparse._SubParsersAction[CommandParser]) -> None:
-    command = commands.add_parser(
-        "batch",
-        help="make all shots of a list",
-        description=BATCH_DESCRIPTION,
-        epilog=BATCH_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    command.add_argument("shots", type=Path, metavar="SHOTS.json", help="the list")
-    command.add_argument(
-        "--output", type=Path, required=True, metavar="FOLDER", help="new or empty, or this batch's own"
-    )
-    add_server_option(command)
-    command.set_defaults(run=_batch)
-
-
 def _add_jobs(commands: argparse._SubParsersAction[CommandParser]) -> None:
     command = commands.add_parser("jobs", help="list the newest jobs of the server")
     add_server_option(command)
@@ -241,6 +229,7 @@ def _generate(options: argparse.Namespace) -> int:
             fps=options.fps,
             num_inference_steps=options.steps,
             seed=options.seed,
+            model_id=options.model_id or "",
             output=options.output,
             overwrite=options.overwrite,
         ),
@@ -254,8 +243,9 @@ def _generate(options: argparse.Namespace) -> int:
 def _batch(options: argparse.Namespace) -> int:
     from threedimo_server.batch import BatchOptions, make_batch
 
+    engine = options.make_engine(options)
     _stop_on_sigterm()
-    result = make_batch(BatchOptions(options.shots, options.output), server=options.server)
+    result = make_batch(BatchOptions(options.shots, options.output), engine)
     for line in result.lines():
         print(line)
     result.check()
@@ -277,6 +267,7 @@ def _novel_views(options: argparse.Namespace) -> int:
             fps=options.fps,
             num_inference_steps=options.steps,
             seed=options.seed,
+            model_id=options.model_id or "",
             overwrite=options.overwrite,
         ),
         server=options.server,
@@ -300,6 +291,7 @@ def _stabilize(options: argparse.Namespace) -> int:
             fps=options.fps,
             num_inference_steps=options.steps,
             seed=options.seed,
+            model_id=options.model_id or "",
             overwrite=options.overwrite,
         ),
         server=options.server,

@@ -9,13 +9,14 @@ from functools import partial
 
 from threedimo.errors import AssetMissing, ThreeDimoError, from_code
 from threedimo.wire.assets import assets_of
-from threedimo.wire.messages import Event, GenerateRequest, ModelInfo, Preview, Progress
+from threedimo.wire.messages import Event, GenerateRequest, Preview, Progress
 from threedimo_server.assets import AssetStore
 from threedimo_server.followers import Followers
 from threedimo_server.jobs import Claim, JobQueue
 from threedimo_server.logs import for_job
 from threedimo_server.request_rules import resolve_request
 from threedimo_server.results import ResultStore
+from threedimo_server.served_models import ServedModels
 from threedimo_server.worker_link import (
     Work,
     WorkerMessage,
@@ -43,14 +44,14 @@ class Dispatcher:
         results: ResultStore,
         pool: WorkerPool,
         followers: Followers,
-        model: ModelInfo,
+        models: ServedModels,
     ):
         self._queue = queue
         self._assets = assets
         self._results = results
         self._pool = pool
         self._followers = followers
-        self._model = model
+        self._models = models
         self._failure_told = False
         self._stopping = False
         self._to_record: deque[Callable[[], None]] = deque()
@@ -72,11 +73,11 @@ class Dispatcher:
         if self._stopping:
             return
         self._face_failure()
-        while self._queue.num_waiting() and (worker := self._pool.idle()):
+        while self._queue.num_waiting() and self._pool.some_idle:
             claim = self._queue.claim()
             if claim is not None:
                 self._announce(claim.event)
-                self._start(worker, claim)
+                self._start(claim)
         self._record()
 
     def cancel(self, job_id: str) -> Event | None:
@@ -112,13 +113,14 @@ class Dispatcher:
         elif self._queue.num_waiting():
             self._pool.retry_failed()
 
-    def _start(self, worker: Worker, claim: Claim) -> None:
+    def _start(self, claim: Claim) -> None:
         try:
-            request = resolve_request(claim.request, claim.camera, self._model)
+            request = resolve_request(claim.request, claim.camera, self._models.infos)
             require_assets(self._assets, request)
             work = Work(
                 job_id=claim.job_id,
                 epoch=claim.epoch,
+                model=self._models.choices[request.model_id],
                 request=request,
                 reference_image=str(self._assets.path(request.reference_image.hash)),
                 driving_footage=[str(self._assets.path(file.hash)) for file in request.driving_footage.files],
@@ -127,7 +129,7 @@ class Dispatcher:
         except ThreeDimoError as error:
             self._to_record.append(partial(self._fail, claim.job_id, claim.epoch, error))
             return
-        self._pool.assign(worker, work, claim.camera or b"")
+        self._pool.assign(work, claim.camera or b"")
 
     def _take(self, worker: Worker, message: WorkerMessage, body: bytes) -> None:
         match message:

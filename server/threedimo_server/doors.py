@@ -47,25 +47,19 @@ class Letter:
 
 
 class Door:
-    """A bound ROUTER socket.
+    """A ROUTER socket that is opened on a port, and always on the same one.
 
     Args:
-        context: Of ZeroMQ.
         name: "control" or "data".
         host: Address to listen on; without a gate, of this machine alone.
         port: TCP port, or None for any free one.
         limits: Larger messages are dropped by ZeroMQ before they are read.
-        queue_length: Messages that may wait for one client.
+        queue_length: Messages that may wait for one client, and from it.
         gate: Who may come in from other machines; None lets everybody of this machine knock.
-
-    Raises:
-        PortInUse: Another program listens there.
-        ServerError: The system does not allow to listen there.
     """
 
     def __init__(
         self,
-        context: zmq.Context[zmq.Socket[bytes]],
         name: str,
         host: str,
         port: int | None,
@@ -75,21 +69,31 @@ class Door:
         gate: Gate | None = None,
     ):
         self.name = name
+        self._host, self._port = host, port
+        self._queue_length = queue_length
         self._gate = gate
         self._limits = limits
         self._peers: dict[bytes, Peer] = {}
-        self.socket = context.socket(zmq.ROUTER)
-        self.socket.setsockopt(zmq.LINGER, 200)
-        self.socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
-        self.socket.setsockopt(zmq.SNDHWM, queue_length)
-        self.socket.setsockopt(zmq.MAXMSGSIZE, limits.max_body_bytes)
-        if gate is not None:
-            gate.guard(self.socket)
+        self._socket: zmq.Socket[bytes] | None = None
+
+    def open(self, context: zmq.Context[zmq.Socket[bytes]]) -> None:
+        """Listen.
+
+        Raises:
+            PortInUse: Another program listens there.
+            ServerError: The system does not allow to listen there.
+        """
+        socket = self._socket = context.socket(zmq.ROUTER)
+        socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
+        socket.setsockopt(zmq.SNDHWM, self._queue_length)
+        socket.setsockopt(zmq.RCVHWM, self._queue_length)
+        socket.setsockopt(zmq.MAXMSGSIZE, self._limits.max_body_bytes)
+        if self._gate is not None:
+            self._gate.guard(socket)
         try:
-            self.socket.bind(f"tcp://{host}:{port or '*'}")
+            socket.bind(f"tcp://{self._host}:{self._port or '*'}")
         except zmq.ZMQError as error:
-            self.socket.close(linger=0)
-            where = f"{host}:{port}"
+            where = f"{self._host}:{self._port}"
             if error.errno == errno.EADDRINUSE:
                 raise PortInUse(
                     "another program listens on this port",
@@ -97,7 +101,25 @@ class Door:
                     remedy="stop that program (perhaps another server), or choose another port",
                 ) from error
             raise ServerError(f"cannot listen: {error}", given=where, remedy="choose another port") from error
-        self.endpoint = self.socket.getsockopt_string(zmq.LAST_ENDPOINT)
+        self._port = int(self.endpoint.rsplit(":", 1)[1])
+
+    def close(self, linger_ms: int = 200) -> None:
+        """Close every connection; whoever was in must say hello again. What waits may leave for so long."""
+        self._peers.clear()
+        if self._socket is not None:
+            self._socket.close(linger=linger_ms)
+
+    @property
+    def socket(self) -> zmq.Socket[bytes]:
+        """Of an open door."""
+        if self._socket is None:
+            raise RuntimeError("this door was never opened")
+        return self._socket
+
+    @property
+    def endpoint(self) -> str:
+        """Where an open door listens: "tcp://127.0.0.1:40001"."""
+        return self.socket.getsockopt_string(zmq.LAST_ENDPOINT)
 
     def receive(self, most: int) -> Iterator[Letter]:
         """What has arrived. At most `most` messages."""
@@ -131,6 +153,11 @@ class Door:
     def knows(self, sender: bytes) -> bool:
         """Whether the sender has said hello and was not forgotten since."""
         return sender in self._peers
+
+    @property
+    def num_peers(self) -> int:
+        """How many have said hello and were not forgotten since."""
+        return len(self._peers)
 
     def forget(self, sender: bytes) -> None:
         """The sender has left, or does not keep up: it must say hello again."""

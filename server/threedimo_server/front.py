@@ -1,9 +1,9 @@
 """The front: one process and one thread that talks to clients, keeps the queue and watches the workers.
 
 It imports neither torch nor any decoder of pictures, never waits for a client, and survives whatever one
-sends. `run_server` is the whole server. `Front` turns the wheel, and the rooms beside it do the work: `doors`
-(sockets), `gate` (who may come in), `answers` (what each message gets), `jobs` (queue), `followers` (events),
-`downloads` (chunks), `dispatch` and `workers` (who makes what).
+sends. `run_server` is the whole server. `Front` turns the wheel, and the rooms beside it do the work:
+`entrance`, `doors` and `gate` (sockets, and who may come in), `answers` (what each message gets), `jobs`
+(queue), `followers` (events), `downloads` (chunks), `dispatch` and `workers` (who makes what).
 """
 
 from __future__ import annotations
@@ -18,36 +18,37 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import zmq
 
 from threedimo.errors import StorageError
-from threedimo.model_info import read_model_info
-from threedimo.wire.assets import assets_of
 from threedimo.wire.connection import CONNECTION_FILE, ConnectionInfo, remove_connection, write_connection
 from threedimo_server.answers import Answers
 from threedimo_server.assets import AssetStore
 from threedimo_server.config import ServerConfig
 from threedimo_server.dispatch import Dispatcher
-from threedimo_server.doors import Door
 from threedimo_server.downloads import Downloads
+from threedimo_server.entrance import Entrance
 from threedimo_server.followers import Followers
-from threedimo_server.gate import Gate
 from threedimo_server.jobs import JobQueue
 from threedimo_server.logs import log_to
 from threedimo_server.results import ResultStore
+from threedimo_server.retention import Retention
+from threedimo_server.served_models import ServedModels
+from threedimo_server.snapshot import Snapshot
 from threedimo_server.storage import make_private_folder
 from threedimo_server.workers import WorkerPool
+
+if TYPE_CHECKING:
+    from threedimo_server.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 
 STOP_GRACE_S = 5.0
 
-_CONTROL_QUEUE, _DATA_QUEUE = 256, 8  # Messages; those of data are a chunk each.
-_CONTROL_BATCH, _DATA_BATCH = 100, 16
 _IDLE_MS, _BEHIND_MS = 100, 10
 _UPKEEP_S = 5.0
-_DAY_S = 86_400.0
 
 
 def run_server(config: ServerConfig, *, end_with_input: bool = False) -> int:
@@ -66,9 +67,10 @@ def run_server(config: ServerConfig, *, end_with_input: bool = False) -> int:
 
     Raises:
         ModelNotFound, InvalidModel: There is no such model or adapter.
-        UntrainedModel: It is a stock Wan model without an adapter.
+        UntrainedModel: One is a stock Wan model without an adapter.
         PortInUse: Another program listens on a port of `config`.
-        ServerError: Another server uses the home folder, or the address is not this machine's.
+        ServerError: Another server uses the home folder, the address is not this machine's, or two models
+            have the same id.
         InvalidKey, AccessRefused: Other machines could connect, and the keys for that are not in order.
         StorageError: The home folder cannot be used.
     """
@@ -84,9 +86,11 @@ def run_server(config: ServerConfig, *, end_with_input: bool = False) -> int:
     connection_file = config.home / CONNECTION_FILE
     try:
         write_connection(connection_file, front.connection)
-        logger.info("serving %s on %s and %s", config.model, *front.endpoints)
-        if config.untrained:
-            logger.warning("motion and camera control of this model are untrained: both do nothing")
+        names = ", ".join(choice.model for choice in config.models)
+        logger.info("serving %s on %s and %s", names, *front.endpoints)
+        for choice in config.models:
+            if choice.untrained:
+                logger.warning("motion and camera control of %s are untrained: both do nothing", choice.model)
         front.tell_others()
         _warn_of_little_space(config)
         front.serve_until(lambda: bool(signals))
@@ -112,6 +116,12 @@ def _stop_at_end_of_input() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
+def _metrics(port: int) -> Metrics:
+    from threedimo_server.metrics import Metrics  # most servers have no use for it
+
+    return Metrics(port)
+
+
 class Front:
     """Everything that the server consists of, and the loop that moves it.
 
@@ -122,13 +132,15 @@ class Front:
 
     def __init__(self, config: ServerConfig, log_folder: Path):
         self._config = config
-        model = read_model_info(config.model, config.adapter, untrained=config.untrained)
+        models = ServedModels(config.models)
         self._queue = JobQueue(config.home / "jobs.sqlite", max_queued=config.limits.max_queued_jobs)
-        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         try:
-            self._gate = None if config.on_loopback else Gate(self._context, config.home / "keys")
-            self._control = self._door("control", config.control_port, _CONTROL_QUEUE)
-            self._data = self._door("data", config.data_port, _DATA_QUEUE)
+            self._entrance = Entrance(config)
+        except BaseException:
+            self._queue.close()
+            raise
+        control, data = self._entrance.control, self._entrance.data
+        try:
             self._assets = AssetStore(
                 config.home / "assets",
                 max_bytes=config.limits.max_asset_bytes,
@@ -136,41 +148,40 @@ class Front:
                 reserve_bytes=config.reserve_bytes,
             )
             self._results = ResultStore(config.home / "results", reserve_bytes=config.reserve_bytes)
+            self._retention = Retention(config, self._queue.records, self._assets, self._results)
+            self._metrics = None if config.metrics_port is None else _metrics(config.metrics_port)
         except BaseException:
-            self._context.destroy(linger=0)
+            self._entrance.close()
             self._queue.close()
             raise
-        self._followers = Followers(self._control, self._queue)
-        self._downloads = Downloads(self._data, self._results, config.limits.chunk_bytes)
+        self._followers = Followers(control, self._queue)
+        self._downloads = Downloads(data, self._results, config.limits.chunk_bytes)
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._pool = WorkerPool(self._context, config, log_folder)
         self._dispatcher = Dispatcher(
-            self._queue, self._assets, self._results, self._pool, self._followers, model
+            self._queue, self._assets, self._results, self._pool, self._followers, models
         )
         self._stopping = False
         self._cannot_write = False
         self._upkeep_at_s = 0.0
-        self.endpoints = (self._control.endpoint, self._data.endpoint)
+        self.endpoints = (control.endpoint, data.endpoint)
         self.connection = self._connection()
         self._answers = Answers(
             config.limits,
             self.connection.token,
-            model,
+            models,
             queue=self._queue,
             assets=self._assets,
             dispatcher=self._dispatcher,
             followers=self._followers,
             downloads=self._downloads,
             pool=self._pool,
-            control=self._control,
+            control=control,
         )
 
     def serve_until(self, stop_asked: Callable[[], bool]) -> None:
         """Serve; once asked to stop refuse new work, and return when every worker has ended."""
-        poller = zmq.Poller()
-        for watched in (self._control.socket, self._data.socket, self._pool.socket):
-            poller.register(watched, zmq.POLLIN)
-        if self._gate is not None:
-            poller.register(self._gate.socket, zmq.POLLIN)
+        poller = self._poller()
         moved, kill_at_s = False, 0.0
         while not self._stopping or not self._pool.all_gone:
             if stop_asked() and not self._stopping:
@@ -181,47 +192,56 @@ class Front:
             if self._stopping and time.monotonic() > kill_at_s:
                 break
             poller.poll(self._patience_ms(moved))
-            for door, batch in ((self._control, _CONTROL_BATCH), (self._data, _DATA_BATCH)):
-                for letter in door.receive(batch):
-                    self._answers.answer(door, letter)
-            if self._gate is not None:
-                self._gate.answer()
+            for door, letter in self._entrance.receive():
+                self._answers.answer(door, letter)
+            if self._entrance.relieve():
+                poller = self._poller()
             moved = self._work()
 
     def tell_others(self) -> None:
         """Log what people on other machines type, if they can connect."""
-        if self._gate is not None:
+        gate = self._entrance.gate
+        if gate is not None:
             address = self.endpoints[0].replace("0.0.0.0", socket.gethostname())
-            logger.info("on other machines: threedimo keys trust %s %s", address, self._gate.public_word)
+            logger.info("on other machines: threedimo keys trust %s %s", address, gate.public_word)
 
     def close(self) -> None:
         """Kill what is left, close sockets and files. What still ran is queued again at the next start."""
+        if self._metrics is not None:
+            self._metrics.close()
         self._pool.close()
         self._context.destroy()
+        self._entrance.close()
         self._queue.close()
 
-    def _door(self, name: str, port: int | None, queue_length: int) -> Door:
-        return Door(
-            self._context,
-            name,
-            self._config.host,
-            port,
-            limits=self._config.limits,
-            queue_length=queue_length,
-            gate=self._gate,
-        )
+    def _poller(self) -> zmq.Poller:
+        poller = zmq.Poller()
+        for watched in (*self._entrance.sockets, self._pool.socket):
+            poller.register(watched, zmq.POLLIN)
+        return poller
 
     def _connection(self) -> ConnectionInfo:
         """How clients on this machine connect: with a token, or with a key for this run."""
         control, data = (endpoint.replace("//0.0.0.0:", "//127.0.0.1:") for endpoint in self.endpoints)
-        if self._gate is None:
+        gate = self._entrance.gate
+        if gate is None:
             return ConnectionInfo(control, data, secrets.token_urlsafe(32), os.getpid())
         return ConnectionInfo(
             control,
             data,
             pid=os.getpid(),
-            server_key=self._gate.public_word,
-            client_secret=self._gate.local.secret_word,
+            server_key=gate.public_word,
+            client_secret=gate.local.secret_word,
+        )
+
+    def _snapshot(self) -> Snapshot:
+        waiting_since_s = self._queue.records.oldest_waiting_s()
+        return Snapshot(
+            jobs=self._queue.records.num_by_state(),
+            oldest_waiting_s=0.0 if waiting_since_s is None else max(0.0, time.time() - waiting_since_s),
+            workers={f"{worker.index} {worker.device}": worker.state for worker in self._pool.workers},
+            clients={door.name: door.num_peers for door in (self._entrance.control, self._entrance.data)},
+            free_bytes=shutil.disk_usage(self._config.home).free,
         )
 
     def _patience_ms(self, moved: bool) -> int:
@@ -248,18 +268,15 @@ class Front:
         return self._downloads.send_some()
 
     def _keep_up(self) -> None:
-        """What has to be done now and then: forget silent clients and old jobs."""
+        """What has to be done now and then: forget silent clients, and what is not to be kept."""
         now = time.monotonic()
         if now < self._upkeep_at_s:
             return
         self._upkeep_at_s = now + _UPKEEP_S
-        for door in (self._control, self._data):
+        if self._metrics is not None:
+            self._metrics.show(self._snapshot())
+        for door in (self._entrance.control, self._entrance.data):
             door.forget_silent(self._config.client_silence_s)
             door.forget_refused()
         self._followers.drop_unknown()
-        if self._config.keep_days is not None:
-            before_s = time.time() - self._config.keep_days * _DAY_S
-            for job_id in self._queue.forget_before(before_s):
-                self._results.remove(job_id)
-            needed = {key for request in self._queue.unfinished_requests() for key in assets_of(request)}
-            self._assets.prune(needed, before_s)
+        self._retention.keep_up()

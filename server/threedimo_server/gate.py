@@ -36,13 +36,12 @@ def allowed_clients(keys_folder: Path) -> KeyList:
 
 
 class Gate:
-    """Keys of the server, and the answer to who may come in. Make it before the sockets that it guards.
+    """Keys of the server, and the answer to who may come in. Open it before the sockets that it guards.
 
     The list of allowed clients is read anew for each question, so that changes need no restart. While it is
     damaged nobody comes in, and whoever is in stays.
 
     Args:
-        context: The ZeroMQ context of the guarded sockets.
         keys_folder: With the server's key and the list of allowed clients.
 
     Raises:
@@ -50,7 +49,7 @@ class Gate:
         InvalidKey: The server's key or the list is damaged or open to others.
     """
 
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], keys_folder: Path):
+    def __init__(self, keys_folder: Path):
         secret = keys_folder / SERVER_SECRET
         if not secret.exists():
             raise AccessRefused(
@@ -72,9 +71,25 @@ class Gate:
         self._num_refusals = 0
         self._log_at_s = 0.0
         self._first_refusal = ""
-        self.socket = context.socket(zmq.REP)
-        self.socket.setsockopt(zmq.LINGER, 0)
-        self.socket.bind(_HANDLER)
+        self._socket: zmq.Socket[bytes] | None = None
+
+    def open(self, context: zmq.Context[zmq.Socket[bytes]]) -> None:
+        """Be asked about everybody who connects to a guarded socket of this context."""
+        self._socket = context.socket(zmq.REP)
+        self._socket.setsockopt(zmq.LINGER, 0)
+        self._socket.bind(_HANDLER)
+
+    def close(self) -> None:
+        """Answer no more: nobody new comes in."""
+        if self._socket is not None:
+            self._socket.close()
+
+    @property
+    def socket(self) -> zmq.Socket[bytes]:
+        """Where the questions come; of an open gate."""
+        if self._socket is None:
+            raise RuntimeError("this gate was never opened")
+        return self._socket
 
     @property
     def public_word(self) -> str:

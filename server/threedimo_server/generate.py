@@ -16,6 +16,7 @@ from threedimo.media import read_footage, read_image, write_png
 from threedimo.wire.client import Client
 from threedimo.wire.connection import find_server, home_folder
 from threedimo.wire.messages import ModelInfo, ResultInfo
+from threedimo.wire.model_ids import choose_model
 from threedimo_server.contact_sheet import CELL_HEIGHT_PX, Row, Sheet, chosen_frames, draw_contact_sheet
 from threedimo_server.job_progress import JobProgress
 from threedimo_server.job_run import CheckAlive, connected_client, fetch_result, wait_for_result
@@ -41,6 +42,7 @@ class FinishedShot:
             f"camera: {info.text or '(no text)'}",
             f"frames         {self.output / 'frames'}",
             f"video          {self.output / 'video.mp4'}",
+            f"comparison     {self.output / 'comparison.mp4'}",
             f"contact sheet  {self.output / 'contact_sheet.png'}",
             f"facts          {self.output / 'result.json'}",
         ]
@@ -55,7 +57,8 @@ def generate(options: ShotOptions, server: str | None = None) -> FinishedShot:
     check_output(options.output, overwrite=options.overwrite)
     inputs = read_inputs(options)  # before a server is started for them
     with JobProgress() as progress, some_server(server, progress) as (client, check_alive):
-        return _make(client, prepare_shot(model_of(client), options, inputs), progress, check_alive)
+        prepared = prepare_shot(model_of(client, options.model_id), options, inputs)
+        return _make(client, prepared, progress, check_alive)
 
 
 def make_shot(
@@ -67,7 +70,7 @@ def make_shot(
         ThreeDimoError: Of any family; the output folder is then as it was before.
     """
     check_output(options.output, overwrite=options.overwrite)
-    prepared = prepare_shot(model_of(client), options, read_inputs(options))
+    prepared = prepare_shot(model_of(client, options.model_id), options, read_inputs(options))
     return _make(client, prepared, progress, check_alive)
 
 
@@ -138,16 +141,17 @@ def _making_s(info: ResultInfo) -> float:
     return sum(seconds for phase, seconds in info.seconds.items() if phase != "loading")
 
 
-def model_of(client: Client) -> ModelInfo:
-    """What the server's model makes.
+def model_of(client: Client, model_id: str = "") -> ModelInfo:
+    """What the server's model of this id makes; "" is its first.
 
     Raises:
-        ServerUnreachable: It has none.
+        ModelNotFound: It has no such model.
+        ServerUnreachable: It has none at all.
     """
     models = [] if client.capabilities is None else client.capabilities.models
     if not models:
         raise ServerUnreachable("the server has no model loaded", remedy="look at it with `threedimo doctor`")
-    return models[0]
+    return choose_model(models, model_id)
 
 
 @contextmanager

@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
+import numpy as np
 from PIL import Image
 
 from threedimo.errors import JobCancelled
-from threedimo.media import read_footage, read_image, write_frames, write_video
+from threedimo.media import write_frames, write_video
 from threedimo.progress import Step
 from threedimo.shot import Shot
 from threedimo.wire.messages import ModelInfo, Phase, ResultFile, ResultInfo
+from threedimo_server.decoding import Decoders, decode_inputs
 from threedimo_server.request_rules import camera_path, shot_of
 from threedimo_server.storage import storage_errors, sync_tree
 from threedimo_server.worker_link import Work, WorkFinished, WorkPreview, WorkProgress
@@ -26,9 +28,12 @@ from threedimo_server.worker_link import Work, WorkFinished, WorkPreview, WorkPr
 if TYPE_CHECKING:
     from threedimo.pipeline import MotionTransferPipeline
 
+STEP_INTERVAL_S = 0.5
+"""Steps between two reports of this distance are not told one by one: on a CPU, whoever listens works on the
+model's own cores. The first and the last of a phase are."""
 PREVIEW_INTERVAL_S = 0.5
-PREVIEW_SHARE = 0.02
-"""Previews may take this part of the time."""
+PREVIEW_SHARE = 0.01
+"""Making previews may take this part of the time; sending and showing them takes about as much again."""
 
 _JPEG_QUALITY = 85
 _HASH_BLOCK_BYTES = 1024 * 1024
@@ -50,20 +55,21 @@ class Reporter:
         self._report = report
         self._started_s = time.monotonic()
         self._step_times_s: list[float] = []
-        self._preview_due_s = self._started_s
+        self._step_due_s = self._preview_due_s = self._started_s
 
-    def tell(self, phase: Phase, step: int, num_steps: int) -> None:
+    def tell(self, phase: Phase, step: int, num_steps: int, eta_s: float | None = None) -> None:
         """Report a step of a phase."""
-        now = time.monotonic()
-        eta_s = self._eta_s(step, num_steps, now) if phase == "denoising" else None
-        progress = WorkProgress(
-            self._work.job_id, self._work.epoch, phase, step, num_steps, now - self._started_s, eta_s
-        )
+        elapsed_s = time.monotonic() - self._started_s
+        progress = WorkProgress(self._work.job_id, self._work.epoch, phase, step, num_steps, elapsed_s, eta_s)
         self._report(progress, b"")
 
     def on_step(self, step: Step) -> None:
         """The pipeline's `on_step`."""
-        self.tell(step.phase, step.step, step.num_steps)
+        now = time.monotonic()
+        eta_s = self._eta_s(step.step, step.num_steps, now) if step.phase == "denoising" else None
+        if step.step in (0, step.num_steps) or now >= self._step_due_s:
+            self.tell(step.phase, step.step, step.num_steps, eta_s)
+            self._step_due_s = now + STEP_INTERVAL_S
         if step.preview is not None and self._work.request.previews:
             self._show(step)
 
@@ -100,6 +106,7 @@ def generate(
     should_stop: Callable[[], bool],
     *,
     loading_s: float = 0.0,
+    decoders: Decoders | None = None,
 ) -> WorkFinished:
     """Make a job's files in its attempt folder.
 
@@ -110,6 +117,7 @@ def generate(
         reporter: Is told of every step.
         should_stop: Asked at every step; true ends the job.
         loading_s: How long the model took to load, if it was loaded for this job.
+        decoders: Of the worker; None means one that is started for this job.
 
     Returns:
         The manifest. Every file is on the disk.
@@ -122,14 +130,8 @@ def generate(
     shot = shot_of(request, pipeline.info)
     seconds: dict[str, float] = {"loading": loading_s}
     with _phase("decoding", seconds, reporter):
-        reference_image = read_image(Path(work.reference_image))
-        driving_frames = read_footage(
-            [Path(file) for file in work.driving_footage],
-            fps=request.driving_footage.fps,
-            start_s=request.driving_footage.start_s,
-            num_frames=shot.num_frames,
-            sample_fps=shot.fps,
-            size=pipeline.driving_size,
+        reference_image, driving_frames = decode_inputs(
+            work, shot, pipeline.driving_size, should_stop, decoders=decoders
         )
     _stop_if(should_stop)
     output = pipeline(
@@ -145,6 +147,7 @@ def generate(
     with _phase("writing", seconds, reporter), storage_errors("the result"):
         write_frames(folder / "frames", output.frames)
         write_video(folder / "video.mp4", output.frames, shot.fps)
+        write_video(folder / "comparison.mp4", _beside(driving_frames, output.frames), shot.fps)
     _stop_if(should_stop)
     info = _describe(work, shot, pipeline.info, seconds)
     with storage_errors("the result"):
@@ -152,6 +155,16 @@ def generate(
         files = _manifest(folder)
         sync_tree(folder)
     return WorkFinished(work.job_id, work.epoch, files, info)
+
+
+def _beside(driving_frames: np.ndarray, frames: np.ndarray) -> np.ndarray:
+    """What was made with the driving frames of the same moments at its left, scaled to its height."""
+    height = frames.shape[1]
+    width = 2 * round(height * driving_frames.shape[2] / driving_frames.shape[1] / 2)  # H.264 wants it even
+    scaled = [
+        Image.fromarray(frame).resize((width, height), Image.Resampling.BICUBIC) for frame in driving_frames
+    ]
+    return np.concatenate([np.stack([np.asarray(frame) for frame in scaled]), frames], axis=2)
 
 
 def _stop_if(should_stop: Callable[[], bool]) -> None:

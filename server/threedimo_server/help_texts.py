@@ -29,7 +29,9 @@ BATCH_DESCRIPTION = """\
 Queues all shots of a list at once, and collects them as they come: FOLDER/NAME/ as `generate` writes a shot.
 Every shot is checked before any is sent; one that fails does not hold up the others. Stopped in whatever way,
 the same command goes on: it finds what the server has made meanwhile, and makes nothing twice. Ctrl-C cancels
-what is not done. Uses the running server; without one, starts a server with the embedded model.
+what is not done. Uses the running server; without one, starts a server with the embedded model. With --engine
+ray the shots are made on the GPUs of a Ray cluster, with the model that is named here; a worker that is lost
+is replaced, and its shot made again.
 """
 
 BATCH_EPILOG = """\
@@ -40,6 +42,10 @@ The list, with paths relative to it:
      "drive_start": 0, "text": "Front view.", "frames": 17, "fps": 8, "steps": 10, "seed": 3}
   ]}
 Fields but `name` are options of `threedimo generate`, and can be left out where it has a default.
+
+Examples:
+  threedimo batch shots.json --output shots
+  threedimo batch shots.json --output shots --engine ray --ray-address 10.0.0.5:6379 --model models/dancer
 """
 
 NOVEL_VIEWS_DESCRIPTION = """\

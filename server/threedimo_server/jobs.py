@@ -26,10 +26,9 @@ from threedimo.wire.messages import (
     ResultInfo,
 )
 from threedimo_server.job_database import JobDatabase
+from threedimo_server.job_records import JobRecords
 
 MAX_LOSSES = 3
-
-_IS_FINAL = f"state IN ({', '.join(repr(state) for state in sorted(FINAL_STATES))})"
 
 
 @dataclass(frozen=True)
@@ -67,6 +66,8 @@ class JobQueue:
     def __init__(self, path: Path, *, max_queued: int = 10_000):
         self._max_queued = max_queued
         self._db = JobDatabase(path)
+        self.records = JobRecords(self._db)
+        """What the database says about all jobs together."""
         with self._db.transaction():
             for job in self._db.execute(
                 "SELECT * FROM jobs WHERE state IN ('running', 'publishing')"
@@ -272,22 +273,6 @@ class JobQueue:
     def num_waiting(self) -> int:
         """How many jobs are queued."""
         return self._db.execute("SELECT count(*) FROM jobs WHERE state = 'queued'").fetchone()[0]
-
-    def unfinished_requests(self) -> list[GenerateRequest]:
-        """The requests whose assets are still needed."""
-        rows = self._db.execute(f"SELECT request FROM jobs WHERE NOT {_IS_FINAL}")
-        return [_decode_request(row["request"]) for row in rows]
-
-    def forget_before(self, time_s: float) -> list[str]:
-        """Delete jobs that ended before a moment (seconds since 1970) and their events; returns their ids."""
-        with self._db.transaction():
-            rows = self._db.execute(
-                f"DELETE FROM jobs WHERE changed_at_s < ? AND {_IS_FINAL} RETURNING job_id", (time_s,)
-            ).fetchall()
-            for row in rows:
-                self._db.execute("DELETE FROM events WHERE job_id = ?", (row["job_id"],))
-                self._db.execute("DELETE FROM results WHERE job_id = ?", (row["job_id"],))
-        return [row["job_id"] for row in rows]
 
     # Inside.
 

@@ -99,6 +99,7 @@ class NovelViewsOptions:
         fps: Frames per second.
         num_inference_steps: Denoising steps.
         seed: Of every view.
+        model_id: Of one of the server's models; "" is its first.
         overwrite: Replace an earlier set in `output`, finished or not.
     """
 
@@ -110,6 +111,7 @@ class NovelViewsOptions:
     fps: float | None = None
     num_inference_steps: int | None = None
     seed: int = 0
+    model_id: str = ""
     overwrite: bool = False
 
 
@@ -146,7 +148,7 @@ def novel_views(options: NovelViewsOptions, server: str | None = None) -> Finish
     check_output(options.output, overwrite=options.overwrite, layout=VIEW_SET)
     picture = read_image(options.image)
     with JobProgress() as progress, some_server(server, progress) as (client, check_alive):
-        model = model_of(client)
+        model = model_of(client, options.model_id)
         shot = Shot.checked(
             model,
             num_frames=options.num_frames,
@@ -198,10 +200,10 @@ def _make_missing(
         left_s = (time.monotonic() - started_s) / index * (len(missing) - index) if index else None
         about = f", {estimate(left_s)} for all" if left_s else ""
         progress.note(f"view {len(done) + index + 1} of {len(facts.views)}: {name}{about}")
-        make_shot(client, _shot_options(folder, name, shot), progress, check_alive)
+        make_shot(client, _shot_options(folder, name, facts.model_id, shot), progress, check_alive)
 
 
-def _shot_options(folder: Path, name: str, shot: Shot) -> ShotOptions:
+def _shot_options(folder: Path, name: str, model_id: str, shot: Shot) -> ShotOptions:
     picture = folder / REFERENCE_FILE
     return ShotOptions(
         reference=picture,
@@ -212,6 +214,7 @@ def _shot_options(folder: Path, name: str, shot: Shot) -> ShotOptions:
         fps=shot.fps,
         num_inference_steps=shot.num_inference_steps,
         seed=shot.seed,
+        model_id=model_id,
         output=view_folder(folder, name),
     )
 

@@ -28,7 +28,9 @@ class Layout:
     contents: frozenset[str]
 
 
-SHOT = Layout(RESULT_FILE, frozenset({"frames", "video.mp4", RESULT_FILE, "contact_sheet.png"}))
+SHOT = Layout(
+    RESULT_FILE, frozenset({"frames", "video.mp4", "comparison.mp4", RESULT_FILE, "contact_sheet.png"})
+)
 
 
 def check_output(output: Path, *, overwrite: bool, layout: Layout = SHOT) -> None:

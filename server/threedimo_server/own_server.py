@@ -19,6 +19,8 @@ from threedimo.wire.connection import CONNECTION_FILE, HOME_VARIABLE, Connection
 
 _START_LIMIT_S = 60.0
 _STOP_LIMIT_S = 20.0
+# Where the user's own server listens; another one must not want the same.
+_PLACES = {f"THREEDIMO_{name}" for name in ("HOST", "PORT", "DATA_PORT", "METRICS_PORT")}
 _ERROR_LINE = re.compile(r"^threedimo: error \[(?P<code>[a-z_.]+)\]: (?P<message>.*)$", re.MULTILINE)
 
 
@@ -30,18 +32,30 @@ class OwnServer:
     _process: subprocess.Popen[bytes]
     _log: IO[bytes]
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether it still runs."""
+        return self._process.poll() is None
+
     def check_alive(self) -> None:
         """Raise the error with which the server ended, if it did.
 
         Raises:
             ThreeDimoError: Whatever the server said last.
         """
-        if self._process.poll() is not None:
+        if not self.is_alive:
             raise _last_words(self._process, self._log)
 
 
 @contextmanager
-def own_server(home: Path, model: str) -> Iterator[OwnServer]:
+def own_server(
+    home: Path,
+    model: str,
+    *,
+    adapter: str | None = None,
+    untrained: bool = False,
+    device: str | None = None,
+) -> Iterator[OwnServer]:
     """Start `threedimo serve` with this home folder, wait until it is ready, and stop it afterwards.
 
     The server has a session of its own, so that Ctrl-C in the terminal reaches the command alone, which can
@@ -51,15 +65,25 @@ def own_server(home: Path, model: str) -> Iterator[OwnServer]:
     Args:
         home: The server's `THREEDIMO_HOME`.
         model: As `threedimo serve --model` takes it.
+        adapter: As `--adapter` takes it.
+        untrained: As `--untrained`.
+        device: As `--device` takes it; None leaves it to the settings of the home folder and the environment.
 
     Raises:
         ServerUnreachable: It does not get ready in a minute.
         ThreeDimoError: What the server itself said when it could not start.
     """
     with tempfile.TemporaryFile() as log:
+        options = [
+            *("--model", model, "--host", "127.0.0.1", "--end-with-input"),
+            *(() if adapter is None else ("--adapter", adapter)),
+            *(("--untrained",) if untrained else ()),
+            *(() if device is None else ("--device", device)),
+        ]
+        inherited = {name: value for name, value in os.environ.items() if name not in _PLACES}
         process = subprocess.Popen(
-            [sys.executable, "-m", "threedimo_server.cli", "serve", "--model", model, "--end-with-input"],
-            env=os.environ | {HOME_VARIABLE: str(home)},
+            [sys.executable, "-m", "threedimo_server.cli", "serve", *options],
+            env=inherited | {HOME_VARIABLE: str(home)},
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,

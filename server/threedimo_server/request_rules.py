@@ -7,6 +7,7 @@ that is too short) is the worker's to find.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict
 
 import msgspec
@@ -15,6 +16,7 @@ from threedimo.camera import CameraPath
 from threedimo.errors import InvalidRequest, UnsupportedSize
 from threedimo.shot import Shot
 from threedimo.wire.messages import Footage, GenerateRequest, ModelInfo
+from threedimo.wire.model_ids import choose_model
 
 MAX_AREA_FACTOR = 4
 """A result may have this many times the pixels of the model's own: attention grows with their square."""
@@ -22,20 +24,24 @@ MAX_AREA_FACTOR = 4
 _EARLY = 0.1  # Of a frame; `threedimo.media` samples footage with the same tolerance.
 
 
-def resolve_request(request: GenerateRequest, camera: bytes | None, info: ModelInfo) -> GenerateRequest:
-    """The request with the model's defaults in place of every None, checked against the model.
+def resolve_request(
+    request: GenerateRequest, camera: bytes | None, models: Sequence[ModelInfo]
+) -> GenerateRequest:
+    """The request with its model's id and defaults in place of all that it left open, checked against it.
 
     Args:
         request: What the client asked for.
         camera: The body of `submit`.
-        info: The model.
+        models: Those of the server, the default first.
 
     Raises:
+        ModelNotFound: The server has no such model.
         UnsupportedFrameCount: The model cannot make this number of frames; names the nearest that it can.
         UnsupportedSize: The model cannot make this width or height, or the frames are too large.
         InvalidRequest: Another number is out of range, or the footage contradicts itself or ends too early.
         InvalidCameraPath: The numbers are no camera path, or it ends before the shot does.
     """
+    info = choose_model(models, request.model_id)
     shot = shot_of(request, info)
     most = MAX_AREA_FACTOR * info.width * info.height
     if shot.width * shot.height > most:
@@ -48,7 +54,7 @@ def resolve_request(request: GenerateRequest, camera: bytes | None, info: ModelI
     path = camera_path(request, camera)
     if path is not None:
         path.resampled(shot.num_frames, shot.fps)  # Only to learn whether the path lasts.
-    return msgspec.structs.replace(request, **asdict(shot))
+    return msgspec.structs.replace(request, model_id=info.id, **asdict(shot))
 
 
 def camera_path(request: GenerateRequest, camera: bytes | None) -> CameraPath | None:

@@ -1,14 +1,16 @@
-"""`threedimo serve`: options to a `ServerConfig`."""
+"""`threedimo serve`: options, over the settings of file and environment, to a `ServerConfig`."""
 
 from __future__ import annotations
 
 import argparse
+import os
 
 from threedimo_server.arguments import LAST_PORT, CommandParser, add_model_options, port
 
 DESCRIPTION = """\
 Runs the server until Ctrl-C or SIGTERM. Jobs and results outlive it. Other machines reach it only with
---host, and only with keys that it lets in: see `threedimo keys --help`.
+--host, and only with keys that it lets in: see `threedimo keys --help`. What is not given here is taken from
+the environment (THREEDIMO_MODEL, THREEDIMO_DEVICES ...), then from server.toml in the home folder.
 """
 
 EPILOG = """\
@@ -36,14 +38,24 @@ def add_serve(commands: argparse._SubParsersAction[CommandParser]) -> None:
         help='"auto" (default), "cpu", "cuda:0" ...; give it again for more workers',
     )
     command.add_argument(
+        "--memory",
+        metavar="PLAN",
+        help="how the model fits into a GPU: full, offload, fp8 or tiny (default: auto, the first that fits)",
+    )
+    command.add_argument(
         "--host",
-        default="127.0.0.1",
         metavar="ADDRESS",
         help="listen on this address of the machine, 0.0.0.0 for all (default: this machine only)",
     )
     command.add_argument("--port", type=port, metavar="N", help="control port (default: any free)")
     command.add_argument(
         "--data-port", type=port, metavar="N", help="data port (default: the one after --port)"
+    )
+    command.add_argument(
+        "--metrics-port",
+        type=port,
+        metavar="N",
+        help="show figures for Prometheus at http://127.0.0.1:N/metrics (default: nowhere)",
     )
     command.add_argument(
         "--end-with-input",
@@ -55,24 +67,25 @@ def add_serve(commands: argparse._SubParsersAction[CommandParser]) -> None:
 
 def _serve(command: CommandParser, options: argparse.Namespace) -> int:
     from threedimo.wire.connection import home_folder
-    from threedimo_server.config import ServerConfig
     from threedimo_server.front import run_server
+    from threedimo_server.settings import Settings, make_config, read_settings
 
-    control_port, data_port = options.port, options.data_port
-    if data_port is None and control_port is not None:
-        if control_port == LAST_PORT:
-            command.error(f"argument --port: there is no port after {LAST_PORT} for data; add --data-port")
-        data_port = control_port + 1
-    elif data_port is not None and data_port == control_port:
-        command.error("argument --data-port: control and data need a port each")
-    config = ServerConfig(
-        home=home_folder(),
+    if options.port == LAST_PORT and options.data_port is None:
+        command.error(f"argument --port: there is no port after {LAST_PORT} for data; add --data-port")
+    ports = [given for given in (options.port, options.data_port, options.metrics_port) if given is not None]
+    if len(set(ports)) != len(ports):
+        command.error("arguments --port, --data-port, --metrics-port: each needs a port of its own")
+    home = home_folder()
+    asked = Settings(
         model=options.model,
         adapter=options.adapter,
         untrained=options.untrained,
-        devices=tuple(options.device or ("auto",)),
+        devices=options.device,
+        memory=options.memory,
         host=options.host,
-        control_port=control_port,
-        data_port=data_port,
+        port=options.port,
+        data_port=options.data_port,
+        metrics_port=options.metrics_port,
     )
+    config = make_config(asked.over(read_settings(home, os.environ)), home)
     return run_server(config, end_with_input=options.end_with_input)

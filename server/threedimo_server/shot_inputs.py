@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from threedimo.camera import CameraPath, describe
 from threedimo.errors import InvalidRequest, UnreadableMedia
 from threedimo.media import Sampling, VideoInfo, check_covers, probe_footage, read_image
@@ -32,6 +34,7 @@ class ShotOptions:
         fps: Frames per second to make.
         num_inference_steps: Denoising steps.
         seed: Equal seeds repeat.
+        model_id: Of one of the server's models; "" is its first.
         overwrite: Replace an earlier result in `output`.
     """
 
@@ -46,6 +49,7 @@ class ShotOptions:
     fps: float | None = None
     num_inference_steps: int | None = None
     seed: int = 0
+    model_id: str = ""
     overwrite: bool = False
 
 
@@ -173,6 +177,7 @@ def prepare_shot(model: ModelInfo, options: ShotOptions, inputs: ShotInputs) -> 
     sampling = Sampling(options.drive_start_s, shot.num_frames, shot.fps)
     check_covers(inputs.footage, sampling, name=str(options.drive[0]))
     request, sources = build_request(options, shot, inputs.files, inputs.camera)
+    request = msgspec.structs.replace(request, model_id=model.id)
     return PreparedShot(options, inputs, model, shot, request, sources)
 
 

@@ -33,6 +33,7 @@ class StabilizeOptions:
         fps: Frames per second to make; None means the model's own rate.
         num_inference_steps: Denoising steps; None means the model's own number.
         seed: Equal seeds repeat.
+        model_id: Of one of the server's models; "" is its first.
         overwrite: Replace an earlier result in `output`.
     """
 
@@ -44,6 +45,7 @@ class StabilizeOptions:
     fps: float | None = None
     num_inference_steps: int | None = None
     seed: int = 0
+    model_id: str = ""
     overwrite: bool = False
 
 
@@ -61,7 +63,7 @@ def stabilize(options: StabilizeOptions, server: str | None = None) -> FinishedS
         some_server(server, progress) as (client, check_alive),
         tempfile.TemporaryDirectory(prefix="threedimo-stabilize-") as folder,
     ):
-        model = model_of(client)
+        model = model_of(client, options.model_id)
         fps = model.fps if options.fps is None else options.fps
         num_frames = options.num_frames
         if num_frames is None:
@@ -82,6 +84,7 @@ def stabilize(options: StabilizeOptions, server: str | None = None) -> FinishedS
             fps=fps,
             num_inference_steps=options.num_inference_steps,
             seed=options.seed,
+            model_id=options.model_id,
             output=options.output,
             overwrite=options.overwrite,
         )

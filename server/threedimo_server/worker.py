@@ -1,4 +1,4 @@
-"""A worker: the process that holds one model on one device, and makes one job after the other.
+"""A worker: the process that holds one model at a time on one device, and makes one job after the other.
 
     python -m threedimo_server.worker --link ipc://... --name 0.1 --model embedded --device cuda:0
 
@@ -14,16 +14,17 @@ import logging
 import os
 import sys
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import zmq
 
-from threedimo.errors import InvalidModel, JobFailed, OutOfMemory, ThreeDimoError
+from threedimo.errors import JobFailed, OutOfMemory, ThreeDimoError
+from threedimo_server.decoding import Decoders
 from threedimo_server.generation import Reporter, generate
 from threedimo_server.logs import for_job, log_to
+from threedimo_server.served_models import ModelChoice
+from threedimo_server.warm_model import LoadPipeline, WarmModel, as_known, first_sentence, free_memory
 from threedimo_server.worker_link import (
     BEAT_SUFFIX,
     HEARTBEAT_S,
@@ -31,9 +32,11 @@ from threedimo_server.worker_link import (
     CancelWork,
     Heartbeat,
     LoadFailed,
+    ModelHeld,
     Work,
     WorkerReady,
     WorkFailed,
+    WorkFinished,
     receive,
     send,
 )
@@ -45,18 +48,7 @@ logger = logging.getLogger(__name__)
 
 ORPHANED_EXIT = 4
 
-_SENTENCE_LENGTH = 300
 _TEXT_LENGTH = 1500
-
-
-class LoadPipeline(Protocol):
-    """What `threedimo.checkpoints.load_pipeline` does for a worker."""
-
-    def __call__(
-        self, model: str, adapter: str | None, /, *, untrained: bool, device: str
-    ) -> MotionTransferPipeline:
-        """Make a pipeline."""
-        ...
 
 
 def main(arguments: list[str] | None = None, load: LoadPipeline | None = None) -> int:
@@ -70,7 +62,7 @@ def main(arguments: list[str] | None = None, load: LoadPipeline | None = None) -
         The exit status if the model cannot be loaded. Otherwise it does not return.
     """
     parser = argparse.ArgumentParser(prog="threedimo_server.worker", description=__doc__)
-    for name in ("--link", "--name", "--model", "--device"):
+    for name in ("--link", "--name", "--model", "--device", "--memory"):
         parser.add_argument(name, required=True)
     parser.add_argument("--adapter")
     parser.add_argument("--untrained", action="store_true")
@@ -81,13 +73,9 @@ def main(arguments: list[str] | None = None, load: LoadPipeline | None = None) -
     over = threading.Event()
     heart = threading.Thread(target=_beat, args=(context, options.link, options.name, over), daemon=True)
     heart.start()
-    worker = Worker(_connect(context, options.link, options.name.encode()))
-
-    def loaded() -> MotionTransferPipeline:
-        make = load or _load_pipeline
-        return make(options.model, options.adapter, untrained=options.untrained, device=options.device)
-
-    status = worker.run(loaded, options.device)
+    warm = WarmModel(load or _load_pipeline, options.device, options.memory)
+    first = ModelChoice(options.model, options.adapter, options.untrained)
+    status = Worker(_connect(context, options.link, options.name.encode()), warm).run(first, options.device)
     over.set()
     heart.join()
     context.term()  # Waits until the last report has left.
@@ -99,53 +87,100 @@ class Worker:
 
     Args:
         socket: A DEALER with the worker's name.
+        warm: Holds the model.
     """
 
-    def __init__(self, socket: zmq.Socket[bytes]):
+    def __init__(self, socket: zmq.Socket[bytes], warm: WarmModel):
         self._socket = socket
+        self._warm = warm
         self._cancelled: set[tuple[str, int]] = set()
-        self._loading_s = 0.0
+        self._decoders = Decoders()
 
-    def run(self, load: Callable[[], MotionTransferPipeline], device: str) -> int:
-        """Load the model, then work. Returns the exit status if it cannot be loaded."""
-        started_s = time.monotonic()
+    def run(self, first: ModelChoice, device: str) -> int:
+        """Load the first model, then work. Returns the exit status if it cannot be loaded."""
         try:
-            pipeline = load()
-        except Exception as error:
-            logger.exception("the model cannot be loaded")
-            known = _as_known(error, InvalidModel("the model cannot be loaded", given=_sentence(error)))
-            send(self._socket, LoadFailed(known.code, str(known)[:_TEXT_LENGTH]))
+            pipeline = self._warm.pipeline(first)
+        except ThreeDimoError as error:
+            send(self._socket, LoadFailed(error.code, str(error)[:_TEXT_LENGTH]))
             self._socket.close()
             return LOAD_FAILED_EXIT
-        self._loading_s = time.monotonic() - started_s
-        logger.info("loaded %s in %.1f s", pipeline.info.id, self._loading_s)
-        send(self._socket, WorkerReady(str(getattr(pipeline, "device", device)), pipeline.info))
+        self._tell_held(pipeline)
+        send(self._socket, WorkerReady(str(getattr(pipeline, "device", device))))
+        del pipeline  # the warm model must be able to give it up
         while True:
+            self._decoders.prepare()
             message, body = receive(self._socket)
             if isinstance(message, Work):
-                self._make(pipeline, message, body)
+                self._make(message, body)
 
-    def _make(self, pipeline: MotionTransferPipeline, work: Work, camera: bytes) -> None:
+    def _make(self, work: Work, camera: bytes) -> None:
         logger.info("begins", extra=for_job(work.job_id))
         reporter = Reporter(work, lambda report, body: send(self._socket, report, body))
-        loading_s, self._loading_s = self._loading_s, 0.0
+
         try:
-            done = generate(
-                pipeline, work, camera, reporter, lambda: self._is_cancelled(work), loading_s=loading_s
-            )
+            pipeline = self._pipeline(work, reporter)
+            done = self._generate(pipeline, work, camera, reporter)
         except Exception as error:
             if not isinstance(error, ThreeDimoError):
                 logger.exception("failed", extra=for_job(work.job_id))
             unexpected = JobFailed(
                 "the worker met an unexpected error",
-                given=_sentence(error),
+                given=first_sentence(error),
                 remedy="read the worker's log on the server",
             )
-            known = _as_known(error, unexpected)
-            _free_memory()
+            known = as_known(error, unexpected)
+            free_memory()
             done = WorkFailed(work.job_id, work.epoch, known.code, _without_paths(str(known), work))
             logger.info("ends: %s", known.code, extra=for_job(work.job_id))
         send(self._socket, done)
+
+    def _pipeline(self, work: Work, reporter: Reporter) -> MotionTransferPipeline:
+        """Of the job's model, which may have to be loaded first."""
+        if self._warm.holds(work.model):
+            return self._warm.pipeline(work.model)
+        reporter.tell("loading", 0, 1)
+        pipeline = self._warm.pipeline(work.model)
+        self._tell_held(pipeline)
+        return pipeline
+
+    def _tell_held(self, pipeline: MotionTransferPipeline) -> None:
+        send(self._socket, ModelHeld(pipeline.info.id, pipeline.memory_plan))
+
+    def _generate(
+        self,
+        pipeline: MotionTransferPipeline,
+        work: Work,
+        camera: bytes,
+        reporter: Reporter,
+    ) -> WorkFinished:
+        """Make the files; once more in less memory if the device's was not enough."""
+        loading_s = self._warm.take_loading_s()
+
+        def attempt() -> WorkFinished:
+            return generate(
+                pipeline,
+                work,
+                camera,
+                reporter,
+                lambda: self._is_cancelled(work),
+                loading_s=loading_s,
+                decoders=self._decoders,
+            )
+
+        try:
+            return attempt()
+        except OutOfMemory:
+            if not pipeline.use_less_memory():
+                raise
+        # Not inside `except`: until there the error holds every tensor of the first attempt.
+        logger.warning(
+            "the device is too small; once more with the memory plan %s",
+            pipeline.memory_plan,
+            extra=for_job(work.job_id),
+        )
+        free_memory()
+        self._tell_held(pipeline)
+        return attempt()
 
     def _is_cancelled(self, work: Work) -> bool:
         """Read what has arrived; nothing but cancels arrives during a job."""
@@ -159,11 +194,14 @@ class Worker:
 
 
 def _load_pipeline(
-    model: str, adapter: str | None, *, untrained: bool, device: str
+    model: str, adapter: str | None, *, untrained: bool, device: str, memory: str
 ) -> MotionTransferPipeline:
     from threedimo.checkpoints import load_pipeline  # takes seconds, which must not delay the heartbeat
+    from threedimo.token_cache import TokenCache
 
-    return load_pipeline(model, adapter, untrained=untrained, device=device)
+    pipeline = load_pipeline(model, adapter, untrained=untrained, device=device, memory=memory)
+    pipeline.token_cache = TokenCache()
+    return pipeline
 
 
 def _connect(context: zmq.Context[zmq.Socket[bytes]], link: str, name: bytes) -> zmq.Socket[bytes]:
@@ -187,29 +225,6 @@ def _end_with_front() -> None:
     while os.read(0, 1):
         pass
     os._exit(ORPHANED_EXIT)
-
-
-def _as_known(error: Exception, unexpected: ThreeDimoError) -> ThreeDimoError:
-    if isinstance(error, ThreeDimoError):
-        return error
-    torch = sys.modules.get("torch")
-    if isinstance(error, MemoryError) or (torch is not None and isinstance(error, torch.OutOfMemoryError)):
-        return OutOfMemory(
-            "the device has too little memory for this request",
-            remedy="choose fewer frames or a smaller size, or close other programs that use the device",
-        )
-    return unexpected
-
-
-def _free_memory() -> None:
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available():
-        torch.cuda.empty_cache()
-
-
-def _sentence(error: Exception) -> str:
-    first_line = (str(error).splitlines() or [""])[0]
-    return f"{type(error).__name__}: {first_line}"[:_SENTENCE_LENGTH]
 
 
 def _without_paths(text: str, work: Work) -> str:

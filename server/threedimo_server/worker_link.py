@@ -10,7 +10,8 @@ from __future__ import annotations
 import msgspec
 import zmq
 
-from threedimo.wire.messages import GenerateRequest, ModelInfo, Phase, ResultFile, ResultInfo
+from threedimo.wire.messages import GenerateRequest, Phase, ResultFile, ResultInfo
+from threedimo_server.served_models import ModelChoice
 
 BEAT_SUFFIX = b".beat"
 HEARTBEAT_S = 2.0
@@ -27,10 +28,11 @@ class _LinkMessage(msgspec.Struct, tag_field="type", frozen=True):
 
 
 class Work(_LinkMessage, tag="work", frozen=True):
-    """Make this job. The body is the camera's numbers. No field of `request` that has a default is None."""
+    """Make this job. The body is the camera's numbers. `request` leaves nothing to the model's defaults."""
 
     job_id: str
     epoch: int
+    model: ModelChoice
     request: GenerateRequest
     reference_image: str
     driving_footage: list[str]
@@ -50,10 +52,16 @@ FrontMessage = Work | CancelWork
 
 
 class WorkerReady(_LinkMessage, tag="ready", frozen=True):
-    """The model is loaded."""
+    """The first model is loaded; work may come."""
 
     device: str
-    model: ModelInfo
+
+
+class ModelHeld(_LinkMessage, tag="model_held", frozen=True):
+    """This model is loaded, with this plan of `threedimo.memory_plans`; sent again when either changes."""
+
+    model_id: str
+    memory_plan: str
 
 
 class LoadFailed(_LinkMessage, tag="load_failed", frozen=True):
@@ -106,7 +114,9 @@ class WorkFailed(_LinkMessage, tag="failed", frozen=True):
     message: str
 
 
-WorkerMessage = WorkerReady | LoadFailed | Heartbeat | WorkProgress | WorkPreview | WorkFinished | WorkFailed
+WorkerMessage = (
+    WorkerReady | ModelHeld | LoadFailed | Heartbeat | WorkProgress | WorkPreview | WorkFinished | WorkFailed
+)
 
 _encoder = msgspec.msgpack.Encoder()
 _front_decoder = msgspec.msgpack.Decoder(FrontMessage)

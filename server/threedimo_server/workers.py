@@ -29,6 +29,7 @@ from threedimo_server.worker_link import (
     CancelWork,
     Heartbeat,
     LoadFailed,
+    ModelHeld,
     Work,
     WorkerMessage,
     WorkerReady,
@@ -72,6 +73,9 @@ class Worker:
         self.name = b""
         self.process: subprocess.Popen[bytes] | None = None
         self.work: Work | None = None
+        self.model_id = ""
+        """What it has loaded, or loads for its job."""
+        self.memory_plan = "full"
         self.error: ThreeDimoError | None = None
         """Why the model could not be loaded, until it is."""
         self.heard_at_s = 0.0
@@ -84,10 +88,12 @@ class Worker:
         self.kill_reason = ""
 
     def describe(self) -> str:
-        """The device and, unless it is ready, why not."""
+        """The device with its memory plan, unless that is the usual one; or why it is not ready."""
         if self.error is not None:
             return f"{self.device}{FAILED_MARK}{self.error})"[:_LABEL_LENGTH]
-        return self.device if self.state in ("idle", "busy") else f"{self.device} (loading the model)"
+        if self.state not in ("idle", "busy"):
+            return f"{self.device} (loading the model)"
+        return self.device if self.memory_plan == "full" else f"{self.device}, memory plan {self.memory_plan}"
 
     def works_on(self, job_id: str, epoch: int) -> bool:
         """Whether this attempt at this job is what the worker was given."""
@@ -132,13 +138,20 @@ class WorkerPool:
         """Whether no process is left."""
         return all(worker.process is None for worker in self.workers)
 
-    def idle(self) -> Worker | None:
-        """A worker that waits for work."""
-        return next((worker for worker in self.workers if worker.state == "idle"), None)
+    @property
+    def some_idle(self) -> bool:
+        """Whether a worker waits for work."""
+        return any(worker.state == "idle" for worker in self.workers)
 
-    def assign(self, worker: Worker, work: Work, camera: bytes) -> None:
-        """Give an idle worker a job. If it dies before it reads it, `watch` reports the loss."""
+    def assign(self, work: Work, camera: bytes) -> None:
+        """Give a job to an idle worker, there is one, if possible to one that has the job's model loaded.
+
+        If it dies before it reads it, `watch` reports the loss.
+        """
+        idle = [worker for worker in self.workers if worker.state == "idle"]
+        worker = next((worker for worker in idle if worker.model_id == work.request.model_id), idle[0])
         worker.work = work
+        worker.model_id = work.request.model_id
         worker.state = "busy"
         try:
             send_to(self.socket, worker.name, work, camera)
@@ -176,7 +189,9 @@ class WorkerPool:
                     worker.state, worker.device = "idle", message.device
                     worker.error = None
                     worker.num_load_crashes = worker.num_failures = 0
-                    logger.info("worker %s is ready with %s", worker.device, message.model.id)
+                    logger.info("worker %s is ready with %s", worker.device, worker.model_id)
+                case ModelHeld():
+                    worker.model_id, worker.memory_plan = message.model_id, message.memory_plan
                 case LoadFailed():
                     self._fail(worker, from_code(message.code, message.message))
                 case _:
@@ -233,13 +248,13 @@ class WorkerPool:
         worker.name = f"{worker.index}.{worker.num_starts}".encode()
         worker.state, worker.kill_reason = "loading", ""
         worker.heard_at_s, worker.died_at_s = time.monotonic(), None
-        device = self._config.devices[worker.index]
+        device, first = self._config.devices[worker.index], self._config.models[0]
         command = [
             *self._config.worker_command,
             *("--link", self._endpoint, "--name", worker.name.decode()),
-            *("--model", self._config.model, "--device", device),
-            *(() if self._config.adapter is None else ("--adapter", self._config.adapter)),
-            *(("--untrained",) if self._config.untrained else ()),
+            *("--device", device, "--memory", self._config.memory, "--model", first.model),
+            *(() if first.adapter is None else ("--adapter", first.adapter)),
+            *(("--untrained",) if first.untrained else ()),
         ]
         with (self._log_folder / f"worker-{worker.index}.log").open("ab") as log:
             # A session of its own, so that Ctrl+C in the server's terminal reaches the server alone.

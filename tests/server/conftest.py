@@ -5,12 +5,13 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from threedimo.camera import MOVES, View
+from threedimo.media import write_png, write_video
 from threedimo.model_files import INDEX_NAME, INFO_NAME
 from threedimo.wire.client import Client, Event, Refused, Result, Timing, make_asset
 from threedimo.wire.connection import ConnectionInfo, read_connection
 from threedimo.wire.messages import FINAL_STATES, Asset, Footage, GenerateRequest, ModelInfo
+from threedimo_server.served_models import ModelChoice
 
 PROGRAMS = Path(__file__).parent / "programs"
 PATIENCE_S = 20.0
+COMMAND_LIMIT_S = 120
 
 
 @pytest.fixture(scope="session")
@@ -83,13 +88,13 @@ def inputs() -> Inputs:
 class ServerProcess:
     """A server that can be killed and started again in the same home."""
 
-    def __init__(self, home: Path, model: str, options: dict[str, Any]):
+    def __init__(self, home: Path, models: list[ModelChoice], options: dict[str, Any]):
         self.home = home
         self._command = [
             sys.executable,
             str(PROGRAMS / "serve_tiny.py"),
             str(home),
-            model,
+            msgspec.json.encode(models).decode(),
             json.dumps(options),
         ]
         self._environment = {
@@ -166,12 +171,18 @@ def start_server(tmp_path: Path, tiny_model: Path) -> Iterator[Callable[..., Ser
     started: list[ServerProcess] = []
 
     def start(
-        model: Path = tiny_model, prepare: Callable[[Path], object] = lambda _: None, **options: Any
+        *models: Path,
+        prepare: Callable[[Path], object] = lambda _: None,
+        adapter: Path | None = None,
+        **options: Any,
     ) -> ServerProcess:
         home = tmp_path / f"home{len(started)}"
         home.mkdir()
         prepare(home)
-        server = ServerProcess(home, str(model), options)
+        choices = [ModelChoice(str(model)) for model in models or (tiny_model,)]
+        if adapter is not None:
+            choices[0] = msgspec.structs.replace(choices[0], adapter=str(adapter))
+        server = ServerProcess(home, choices, options)
         started.append(server)
         server.start()
         return server
@@ -183,7 +194,7 @@ def start_server(tmp_path: Path, tiny_model: Path) -> Iterator[Callable[..., Ser
 
 @pytest.fixture(scope="module")
 def shared_server(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Iterator[ServerProcess]:
-    server = ServerProcess(tmp_path_factory.mktemp("home"), str(tiny_model), {})
+    server = ServerProcess(tmp_path_factory.mktemp("home"), [ModelChoice(str(tiny_model))], {})
     server.start()
     yield server
     server.close()
@@ -204,6 +215,84 @@ def home(tmp_path_factory: pytest.TempPathFactory, tiny_pipeline_folder: Path) -
     server.terminate()
     assert server.wait(30) == 0
     assert not (home / "connection.json").exists()
+
+
+@pytest.fixture(scope="session")
+def start() -> Callable[..., subprocess.Popen[str]]:
+    """Start the command `threedimo` with a home folder and arguments."""
+
+    def start_command(home: Path, *arguments: object) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "threedimo_server.cli", *map(str, arguments)],
+            env=os.environ | {"THREEDIMO_HOME": str(home), "OMP_NUM_THREADS": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    return start_command
+
+
+@pytest.fixture(scope="session")
+def run(start: Callable[..., subprocess.Popen[str]]) -> Callable[..., tuple[int, str, str]]:
+    """Run the command to its end: exit code, output, errors."""
+
+    def run_command(home: Path, *arguments: object) -> tuple[int, str, str]:
+        process = start(home, *arguments)
+        out, err = process.communicate(timeout=COMMAND_LIMIT_S)
+        return process.returncode, out, err
+
+    return run_command
+
+
+def can_have_a_disk_of_its_own() -> bool:
+    if shutil.which("unshare") is None:
+        return False
+    command = ["unshare", "-Urm", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+@pytest.fixture
+def on_a_full_disk(tmp_path: Path, tiny_model: Path) -> Callable[..., dict[str, Any]]:
+    if not can_have_a_disk_of_its_own():
+        pytest.skip("this system lets no user mount a disk of his own")
+
+    def run(
+        *elsewhere: str, program: str = "full_disk.py", arguments: Sequence[object] = (), limit_s: int = 120
+    ) -> dict[str, Any]:
+        (tmp_path / "home").mkdir()
+        for name in elsewhere:
+            (tmp_path / "elsewhere" / name).mkdir(parents=True)
+        folders = [tmp_path / "home", tmp_path / "elsewhere", tiny_model]
+        done = subprocess.run(
+            ["unshare", "-Urm", sys.executable, str(PROGRAMS / program), *map(str, [*folders, *arguments])],
+            capture_output=True,
+            text=True,
+            timeout=limit_s,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    return run
+
+
+@pytest.fixture
+def write_list(tmp_path):
+    """A list of shots in a folder with what they are made of."""
+    folder = tmp_path / "film"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    write_png(folder / "woman.png", rng.integers(0, 256, (48, 40, 3), dtype=np.uint8))
+    write_video(folder / "dance.mp4", rng.integers(0, 256, (24, 48, 64, 3), dtype=np.uint8), 12.0)
+    MOVES["arc_left"](View.around((0, 0, 0.9)), 17, 8.0).to_json(folder / "camera.json")
+
+    def write(*shots, **common):
+        base = {"reference": "woman.png", "drive": "dance.mp4", "frames": 5, "steps": 1}
+        (folder / "shots.json").write_text(json.dumps({"shots": [base | common | shot for shot in shots]}))
+        return folder / "shots.json"
+
+    return write
 
 
 class Follower:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from threedimo.errors import AssetCorrupt, LimitExceeded, MalformedMessage, NoSpace
-from threedimo_server.assets import AssetStore
+from threedimo_server.assets import MAX_PARTS, AssetStore
 
 CONTENT = bytes(range(256)) * 40
 HASH = hashlib.blake2b(CONTENT, digest_size=32).hexdigest()
@@ -103,3 +103,21 @@ def test_only_old_assets_that_nobody_needs_are_pruned(tmp_path: Path) -> None:
     assert store.prune({HASH}, before_s=200.0) == 0
     assert store.prune(set(), before_s=200.0) == 1
     assert not store.holds(HASH)
+
+
+def test_of_too_many_unfinished_uploads_the_oldest_are_forgotten(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    upload(store, end=100)
+    others = [
+        hashlib.blake2b(bytes([index % 256, index // 256]), digest_size=32).hexdigest()
+        for index in range(MAX_PARTS)
+    ]
+    for other in others[:-1]:
+        store.put(other, 2, 0, b"x")
+    assert store.next_offset(HASH, SIZE) == 100
+    store.put(others[-1], 2, 0, b"x")
+    assert store.next_offset(HASH, SIZE) == 0
+    assert len(list((tmp_path / "assets").iterdir())) == MAX_PARTS
+    store = open_store(tmp_path)
+    assert upload(store) is None
+    assert len(list((tmp_path / "assets").glob("*.part"))) == MAX_PARTS - 1

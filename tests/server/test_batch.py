@@ -1,66 +1,31 @@
 """`threedimo batch`: the command, a real server, a real worker with a tiny model of random weights."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 
-import numpy as np
 import pytest
 
-from threedimo.camera import MOVES, View
-from threedimo.media import write_png, write_video
-from threedimo_server.batch_list import read_list
+from threedimo.model_info import read_model_info
+from threedimo_server.batch_ledger import BatchLedger
+from threedimo_server.batch_list import Book, read_list
+from threedimo_server.job_progress import JobProgress
+from threedimo_server.shot_inputs import read_inputs
 
 LIMIT_S = 120
-SHOT_FILES = {"frames", "video.mp4", "result.json", "contact_sheet.png"}
-
-
-def start(home, *arguments):
-    return subprocess.Popen(
-        [sys.executable, "-m", "threedimo_server.cli", *map(str, arguments)],
-        env=os.environ | {"THREEDIMO_HOME": str(home), "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def run(home, *arguments):
-    process = start(home, *arguments)
-    out, err = process.communicate(timeout=LIMIT_S)
-    return process.returncode, out, err
-
-
-@pytest.fixture
-def write_list(tmp_path):
-    """A list of shots in a folder with what they are made of."""
-    folder = tmp_path / "film"
-    folder.mkdir()
-    rng = np.random.default_rng(0)
-    write_png(folder / "woman.png", rng.integers(0, 256, (48, 40, 3), dtype=np.uint8))
-    write_video(folder / "dance.mp4", rng.integers(0, 256, (24, 48, 64, 3), dtype=np.uint8), 12.0)
-    MOVES["arc_left"](View.around((0, 0, 0.9)), 17, 8.0).to_json(folder / "camera.json")
-
-    def write(*shots, **common):
-        base = {"reference": "woman.png", "drive": "dance.mp4", "frames": 5, "steps": 1}
-        (folder / "shots.json").write_text(json.dumps({"shots": [base | common | shot for shot in shots]}))
-        return folder / "shots.json"
-
-    return write
+SHOT_FILES = {"frames", "video.mp4", "comparison.mp4", "result.json", "contact_sheet.png"}
 
 
 def contents(folder):
-    return {path.name for path in folder.iterdir()}
+    """What a person sees there."""
+    return {path.name for path in folder.iterdir() if path.name != ".batch.lock"}
 
 
-def jobs(home, label):
+def jobs(run, home, label):
     """State of each job of a batch, newest first."""
     return [line.split()[1] for line in run(home, "jobs")[1].splitlines() if f"  {label} " in line]
 
 
-def test_every_shot_of_the_list_gets_a_folder_and_a_line(home, write_list, tmp_path):
+def test_every_shot_of_the_list_gets_a_folder_and_a_line(run, home, write_list, tmp_path):
     shots = write_list(
         {"name": "010", "camera_path": "camera.json", "frames": 9},
         {"name": "020", "text": "From above.", "seed": 3, "frames": 9},
@@ -86,11 +51,11 @@ def test_every_shot_of_the_list_gets_a_folder_and_a_line(home, write_list, tmp_p
     assert code == 0
     assert "3 of 3 done before" in err
     assert out.count("done before") == 3
-    assert jobs(home, "every") == ["done"] * 3, "nothing is made twice"
+    assert jobs(run, home, "every") == ["done"] * 3, "nothing is made twice"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_a_batch_that_was_broken_off_goes_on(home, write_list, tmp_path, number):
+def test_a_batch_that_was_broken_off_goes_on(start, run, home, write_list, tmp_path, number):
     label = f"broken{number}"
     shots = write_list({"name": "a"}, {"name": "b", "steps": 60, "frames": 13}, {"name": "c", "steps": 60})
     process = start(home, "batch", shots, "--output", tmp_path / label)
@@ -113,10 +78,10 @@ def test_a_batch_that_was_broken_off_goes_on(home, write_list, tmp_path, number)
     assert contents(tmp_path / label) == {"a", "b", "c", "batch.json"}
     assert (tmp_path / label / "a" / "result.json").read_bytes() == first
     made = ["done"] * 3 if number == signal.SIGKILL else ["done", "done", "cancelled", "cancelled", "done"]
-    assert jobs(home, label) == made
+    assert jobs(run, home, label) == made
 
 
-def test_one_shot_that_fails_does_not_hold_up_the_others(home, write_list, tmp_path):
+def test_one_shot_that_fails_does_not_hold_up_the_others(start, run, home, write_list, tmp_path):
     shots = write_list({"name": "a", "steps": 200, "frames": 13}, {"name": "b"})
     process = start(home, "batch", shots, "--output", tmp_path / "one")
     while "a denoising" not in process.stderr.readline():
@@ -136,7 +101,7 @@ def test_one_shot_that_fails_does_not_hold_up_the_others(home, write_list, tmp_p
     assert contents(tmp_path / "one") == {"a", "b", "batch.json"}
 
 
-def test_a_result_of_other_inputs_is_not_taken_for_this_one(home, write_list, tmp_path):
+def test_a_result_of_other_inputs_is_not_taken_for_this_one(run, home, write_list, tmp_path):
     output = tmp_path / "same"
     assert run(home, "batch", write_list({"name": "a"}), "--output", output)[0] == 0
     first = (output / "a" / "result.json").read_bytes()
@@ -144,6 +109,38 @@ def test_a_result_of_other_inputs_is_not_taken_for_this_one(home, write_list, tm
     assert (code, out) == (10, "")
     assert "shot a: the folder holds a result that was made of something else" in err
     assert (output / "a" / "result.json").read_bytes() == first
+
+
+def test_two_runs_of_one_batch_are_kept_apart(start, run, home, write_list, tmp_path):
+    shots = write_list({"name": "a", "steps": 200, "frames": 13})
+    first = start(home, "batch", shots, "--output", tmp_path / "both")
+    while "a denoising" not in first.stderr.readline():
+        assert first.poll() is None
+    code, out, err = run(home, "batch", shots, "--output", tmp_path / "both")
+    assert (code, out) == (10, "")
+    assert "error [storage.in_use]: another run" in err
+    assert jobs(run, home, "both") == ["running"]
+
+    first.kill()  # which leaves a lock file that nobody holds
+    first.communicate(timeout=LIMIT_S)
+    second = start(home, "batch", shots, "--output", tmp_path / "both")
+    while "a denoising" not in second.stderr.readline():
+        assert second.poll() is None
+    second.send_signal(signal.SIGINT)
+    second.communicate(timeout=LIMIT_S)
+    assert second.returncode == 130
+
+
+def test_a_batch_that_is_done_starts_no_server(run, write_list, tmp_path):
+    shots, output = write_list({"name": "a"}), tmp_path / "made"
+    options = read_list(shots)[0].options(shots.parent, output)
+    (output / "a").mkdir(parents=True)
+    inputs = {"a": (options, read_inputs(options))}
+    BatchLedger(read_model_info("embedded"), inputs, Book(), JobProgress()).enter({"a": ""})
+    (output / "a" / "result.json").touch()
+    code, out, err = run(tmp_path / "nobody", "batch", shots, "--output", output)
+    assert (code, err) == (0, "1 of 1 done before\n")
+    assert out.splitlines()[1].split(None, 1) == ["a", "done before"]
 
 
 @pytest.mark.parametrize(
@@ -160,15 +157,23 @@ def test_a_result_of_other_inputs_is_not_taken_for_this_one(home, write_list, tm
         ([{"name": "a"}, {"name": "b", "drive_start": 5}], 3, "shot b:"),
     ],
 )
-def test_a_list_that_cannot_be_made_queues_nothing(home, write_list, tmp_path, shots, exit_code, words):
+def test_a_list_that_cannot_be_made_queues_nothing(run, home, write_list, tmp_path, shots, exit_code, words):
     code, out, err = run(home, "batch", write_list(*shots), "--output", tmp_path / "nothing")
     assert (code, out) == (exit_code, ""), err
     assert words in err.splitlines()[-1]
     assert "Traceback" not in err
-    assert jobs(home, "nothing") == []
+    assert jobs(run, home, "nothing") == []
 
 
-def test_a_folder_of_something_else_is_left_alone(home, write_list, tmp_path):
+def test_a_list_that_is_not_there_is_named(run, home, tmp_path):
+    code, out, err = run(home, "batch", tmp_path / "nowhere.json", "--output", tmp_path / "out")
+    assert (code, out) == (5, "")
+    assert "nowhere.json" in err
+    assert "threedimo batch --help" in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_of_something_else_is_left_alone(run, home, write_list, tmp_path):
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "thesis.txt").touch()
     code, _, err = run(home, "batch", write_list({"name": "a"}), "--output", tmp_path / "thesis")

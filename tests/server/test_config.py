@@ -31,9 +31,13 @@ def test_what_others_can_reach_is_known(host: str, on_loopback: bool, tmp_path: 
         ({"control_port": 0}, "not a TCP port"),
         ({"data_port": 65536}, "not a TCP port"),
         ({"control_port": 5000, "data_port": 5000}, "a port each"),
+        ({"models": ()}, "something to make shots with"),
         ({"devices": ()}, "each once"),
         ({"devices": ("cuda:0", "cuda:0")}, "each once"),
+        ({"memory": "small"}, "auto, full, offload, fp8, tiny"),
         ({"keep_days": 0.0}, "some time"),
+        ({"keep_bytes": 0}, "some room"),
+        ({"metrics_port": 5000, "data_port": 5000}, "a port each"),
         ({"worker_silence_s": 0.0}, "worker_silence_s"),
     ],
 )

@@ -39,7 +39,8 @@ class Slow:
 
     def __init__(self) -> None:
         self.context: zmq.Context[Any] = zmq.Context()
-        self.door = Door(self.context, "control", "127.0.0.1", None, limits=Limits(), queue_length=4)
+        self.door = Door("control", "127.0.0.1", None, limits=Limits(), queue_length=4)
+        self.door.open(self.context)
         self.client = self.context.socket(zmq.DEALER)
         self.client.setsockopt(zmq.RCVHWM, 4)
         self.client.connect(self.door.endpoint)

@@ -82,7 +82,7 @@ def test_a_job_from_upload_to_the_fetched_folder(
     shared_server: Any, follow: Callable[..., Any], inputs: Any, tmp_path: Path
 ) -> None:
     follower = follow(shared_server)
-    job_id = follower.submit(inputs, "slow", seed=7)
+    job_id = follower.submit(inputs, "slow", seed=7, num_inference_steps=15)
     result = follower.result(job_id)
     assert follower.states(job_id) == ["queued", "running", "publishing", "done"]
     progress = [event for event in follower.heard if isinstance(event, Progress)]
@@ -92,13 +92,15 @@ def test_a_job_from_upload_to_the_fetched_folder(
     assert read_image(preview.jpeg).shape == (32, 32, 3)
 
     names = [file.name for file in result.files]
-    assert names == [*(f"frames/{index:05d}.png" for index in range(9)), "result.json", "video.mp4"]
+    frames = [f"frames/{index:05d}.png" for index in range(9)]
+    assert names == ["comparison.mp4", *frames, "result.json", "video.mp4"]
     assert (result.info.num_frames, result.info.seed, result.info.model_id) == (9, 7, "tiny")
     assert {"loading", "decoding", "denoising", "writing"} <= set(result.info.seconds)
 
     follower.client.fetch(job_id, result, tmp_path / "shot")
     follower.wait_for(lambda event: isinstance(event, Fetched))
     assert sorted(path.name for path in (tmp_path / "shot").iterdir()) == [
+        "comparison.mp4",
         "frames",
         "result.json",
         "video.mp4",
@@ -334,3 +336,14 @@ def test_the_log_has_job_ids_and_the_connection_file_is_private(
     connection_file = shared_server.home / "connection.json"
     assert connection_file.stat().st_mode & 0o777 == 0o600
     assert json.loads(connection_file.read_text())["token"] not in shared_server.log()
+
+
+def test_old_results_make_room_for_new_ones(start_server, follow, inputs, wait):
+    server = start_server(keep_bytes=1)
+    follower = follow(server)
+    jobs = [follower.submit(inputs) for _ in range(2)]
+    for job_id in jobs:
+        follower.result(job_id)
+    wait(lambda: not any((server.home / "results" / job_id).exists() for job_id in jobs))
+    follower.client.list_jobs()
+    assert follower.wait_for(lambda event: isinstance(event, Jobs)).jobs == []

@@ -22,6 +22,7 @@ from threedimo.wire.keys import KeyPair, create_secret, make_pair, parse_key
 from threedimo_server.config import ServerConfig
 from threedimo_server.front import Front
 from threedimo_server.gate import LOG_INTERVAL_S, allowed_clients
+from threedimo_server.served_models import ModelChoice
 
 ANNA = make_pair("client")
 STRANGER = make_pair("client")
@@ -165,7 +166,7 @@ def test_while_the_list_is_damaged_nobody_new_comes_in(
 
 
 def test_without_keys_or_clients_no_other_machine_is_served(tmp_path: Path, tiny_model: Path) -> None:
-    config = ServerConfig(home=tmp_path, model=str(tiny_model), host="0.0.0.0")
+    config = ServerConfig(home=tmp_path, models=(ModelChoice(str(tiny_model)),), host="0.0.0.0")
     with pytest.raises(AccessRefused, match=r"other machines only with a key.*threedimo keys server"):
         Front(config, tmp_path)
     create_secret(tmp_path / "keys" / "server.key", "server")

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -32,22 +33,6 @@ def inputs(tmp_path_factory):
     return folder
 
 
-def start(home, *arguments):
-    return subprocess.Popen(
-        [sys.executable, "-m", "threedimo_server.cli", *map(str, arguments)],
-        env=os.environ | {"THREEDIMO_HOME": str(home), "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def run(home, *arguments):
-    process = start(home, *arguments)
-    out, err = process.communicate(timeout=LIMIT_S)
-    return process.returncode, out, err
-
-
 def shot(inputs, output, *more):
     return (
         *("generate", "--reference", inputs / "reference.png", "--drive", inputs / "driving.mp4"),
@@ -60,6 +45,7 @@ def check_result(folder: Path, num_frames: int) -> ResultInfo:
     assert {path.name for path in folder.iterdir()} == {
         "frames",
         "video.mp4",
+        "comparison.mp4",
         "result.json",
         "contact_sheet.png",
     }
@@ -70,6 +56,12 @@ def check_result(folder: Path, num_frames: int) -> ResultInfo:
     video = probe_video(folder / "video.mp4")
     assert (video.num_frames, video.width, video.height) == (num_frames, info.width, info.height)
     assert video.fps == pytest.approx(info.fps)
+    comparison = probe_video(folder / "comparison.mp4")
+    assert (comparison.num_frames, comparison.width, comparison.height) == (
+        num_frames,
+        2 * info.width,
+        info.height,
+    )
     sheet = read_image(folder / "contact_sheet.png")
     assert sheet.shape[0] > 300
     assert sheet.shape[1] > 500
@@ -78,7 +70,7 @@ def check_result(folder: Path, num_frames: int) -> ResultInfo:
     return info
 
 
-def test_a_shot(home, inputs, tmp_path):
+def test_a_shot(run, home, inputs, tmp_path):
     code, out, err = run(home, *shot(inputs, tmp_path / "010", "--seed", 7))
     assert (code, "Traceback" in err) == (0, False), err
     info = check_result(tmp_path / "010", 9)
@@ -93,7 +85,7 @@ def test_a_shot(home, inputs, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["010"]
 
 
-def test_equal_seeds_repeat_and_overwrite_replaces(home, inputs, tmp_path):
+def test_equal_seeds_repeat_and_overwrite_replaces(run, home, inputs, tmp_path):
     def frames():
         return [path.read_bytes() for path in sorted((tmp_path / "a" / "frames").iterdir())]
 
@@ -110,7 +102,7 @@ def test_equal_seeds_repeat_and_overwrite_replaces(home, inputs, tmp_path):
     assert frames() != first
 
 
-def test_pictures_drive_a_shot(home, inputs, tmp_path):
+def test_pictures_drive_a_shot(run, home, inputs, tmp_path):
     (tmp_path / "dance").mkdir()
     for index in range(12):
         frame = np.full((40, 40, 3), 20 * index, np.uint8)
@@ -137,7 +129,7 @@ def test_pictures_drive_a_shot(home, inputs, tmp_path):
     ],
 )
 def test_what_cannot_be_made_is_said_in_one_paragraph(
-    home, inputs, tmp_path, options, exit_code, error_code, words
+    run, home, inputs, tmp_path, options, exit_code, error_code, words
 ):
     code, out, err = run(home, *shot(inputs, tmp_path / "out", *options))
     assert (code, out) == (exit_code, "")
@@ -148,7 +140,7 @@ def test_what_cannot_be_made_is_said_in_one_paragraph(
     assert list(tmp_path.iterdir()) == [], "nothing is left behind"
 
 
-def test_no_server_is_started_for_files_that_are_not_there(inputs, tmp_path):
+def test_no_server_is_started_for_files_that_are_not_there(run, inputs, tmp_path):
     code, _, err = run(tmp_path / "home", *shot(inputs, tmp_path / "out", "--drive", "nothing.mp4"))
     assert code == 3
     assert "no server is running" not in err
@@ -156,7 +148,7 @@ def test_no_server_is_started_for_files_that_are_not_there(inputs, tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_interrupting_cancels_the_job_on_the_server(home, inputs, tmp_path, number):
+def test_interrupting_cancels_the_job_on_the_server(start, run, home, inputs, tmp_path, number):
     process = start(home, *shot(inputs, tmp_path / "out", "--steps", 200, "--frames", 13))
     seen = []
     while not any("denoising" in line for line in seen):
@@ -175,7 +167,7 @@ def test_interrupting_cancels_the_job_on_the_server(home, inputs, tmp_path, numb
     assert code == 0, "cancelling twice does no harm"
 
 
-def test_cancel_by_name(home, inputs, tmp_path):
+def test_cancel_by_name(start, run, home, inputs, tmp_path):
     process = start(home, *shot(inputs, tmp_path / "out", "--steps", 200, "--frames", 13))
     while "denoising" not in process.stderr.readline():
         assert process.poll() is None
@@ -185,7 +177,7 @@ def test_cancel_by_name(home, inputs, tmp_path):
     assert "job.cancelled" in process.communicate()[1]
 
 
-def test_a_done_job_cannot_be_cancelled(home, inputs, tmp_path):
+def test_a_done_job_cannot_be_cancelled(run, home, inputs, tmp_path):
     assert run(home, *shot(inputs, tmp_path / "out", "--frames", 5, "--steps", 1))[0] == 0
     job_id = run(home, "jobs")[1].splitlines()[1].split()[0]
     code, _, err = run(home, "cancel", job_id)
@@ -193,20 +185,20 @@ def test_a_done_job_cannot_be_cancelled(home, inputs, tmp_path):
     assert "it is done already" in err
 
 
-def test_unknown_job(home):
+def test_unknown_job(run, home):
     code, _, err = run(home, "cancel", "12345678-1234-1234-1234-123456789012")
     assert code == 11
     assert "[job.unknown]" in err
 
 
-def test_doctor_greets_the_server(home):
+def test_doctor_greets_the_server(run, home):
     checks = json.loads(run(home, "doctor", "--json")[1])["checks"]
     server = next(check for check in checks if check["name"] == "server")
     assert server["ok"]
     assert "tiny" in server["found"]
 
 
-def test_a_second_server_is_refused(home, tiny_pipeline_folder):
+def test_a_second_server_is_refused(run, home, tiny_pipeline_folder):
     code, _, err = run(home, "serve", "--model", tiny_pipeline_folder)
     assert code == 7
     assert "threedimo: error [server" in err
@@ -220,12 +212,22 @@ print(*run_demo(Path(sys.argv[1]), model=sys.argv[2], inputs=Path(sys.argv[3])),
 """
 
 
-def test_the_demo_brings_its_own_server_and_takes_it_away(inputs, tiny_pipeline_folder, tmp_path):
+@pytest.fixture
+def taken_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        yield listener.getsockname()[1]
+
+
+def test_the_demo_brings_its_own_server_and_takes_it_away(inputs, tiny_pipeline_folder, tmp_path, taken_port):
     def demo(model, temporary):
         temporary.mkdir()
         return subprocess.run(
             [sys.executable, "-c", DEMO, str(tmp_path / "demo"), str(model), str(inputs)],
-            env=os.environ | {"TMPDIR": str(temporary), "OMP_NUM_THREADS": "1"},
+            # where the user's own server listens
+            env=os.environ
+            | {"TMPDIR": str(temporary), "OMP_NUM_THREADS": "1", "THREEDIMO_PORT": str(taken_port)},
             capture_output=True,
             text=True,
             timeout=LIMIT_S,

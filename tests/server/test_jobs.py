@@ -227,12 +227,33 @@ def test_unknown_jobs_are_refused(queue: JobQueue) -> None:
 def test_old_jobs_are_forgotten_but_not_unfinished_ones(queue: JobQueue) -> None:
     done, waiting = submit(queue), submit(queue)
     queue.fail(done, claim(queue).epoch, InvalidModel("x"))
-    assert queue.forget_before(0.0) == []
-    assert queue.forget_before(2e9) == [done]
+    assert queue.records.ended_before(0.0) == []
+    assert queue.records.ended_before(2e9) == [done]
+    queue.records.forget([done])
     assert not queue.knows(done)
     assert queue.knows(waiting)
     last_seq = queue.replay(waiting, 0)[-1].seq
     assert queue.submit(str(uuid.uuid4()), REQUEST, None).seq > last_seq
+
+
+def test_the_oldest_results_make_room(queue: JobQueue) -> None:
+    done = []
+    for size in (10, 20, 30):
+        job_id = submit(queue)
+        done.append(job_id)
+        epoch = claim(queue).epoch
+        queue.begin_publication(job_id, epoch)
+        queue.publish(job_id, epoch, [ResultFile(name="a.png", size=size, hash="1" * 64)] * 2, INFO)
+    waiting = submit(queue)
+    assert queue.records.beyond(120) == []
+    assert queue.records.beyond(119) == [done[0]]
+    queue.records.forget([done[0]])
+    assert not queue.knows(done[0])
+    assert queue.result(done[2]) is not None
+    assert queue.records.beyond(59) == [done[2], done[1]]
+    queue.records.forget([done[2], done[1]])
+    assert queue.knows(waiting)
+    assert queue.records.beyond(1) == []
 
 
 KILLED = """

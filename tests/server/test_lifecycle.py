@@ -20,6 +20,7 @@ from threedimo.wire.client import Accepted, ConnectionLost, Jobs, Progress
 from threedimo_server.config import ServerConfig
 from threedimo_server.doctor import examine
 from threedimo_server.front import Front
+from threedimo_server.served_models import ModelChoice
 
 MANY_STEPS = {"num_inference_steps": 15}
 
@@ -167,6 +168,21 @@ def test_a_worker_without_heartbeat_is_killed_and_its_job_made_again(
     assert follower.states(job_id).count("running") == 2
 
 
+def test_a_job_that_is_too_large_for_the_device_is_tried_once_more_in_less_memory(
+    start_server: Callable[..., Any], follow: Callable[..., Any], inputs: Any
+) -> None:
+    server = start_server()
+    follower = follow(server)
+    follower.result(follower.submit(inputs, "device-memory-once"))
+    assert "once more with the memory plan tiny" in (server.home / "logs" / "worker-0.log").read_text()
+    later = follow(server)
+    later.wait_for(lambda _: True)
+    assert later.client.capabilities.devices == ["cpu, memory plan tiny"]
+    failure = follower.end(follower.submit(inputs, "device-memory"))
+    assert (failure.state, failure.error_code) == ("failed", "model.out_of_memory")
+    follower.result(follower.submit(inputs, "fine"))
+
+
 def test_a_full_queue_is_told_and_a_list_is_cut_to_what_a_header_holds(
     start_server: Callable[..., Any], follow: Callable[..., Any], inputs: Any
 ) -> None:
@@ -212,8 +228,8 @@ def test_a_busy_port_is_named_and_nothing_is_left_open(
 ) -> None:
     for ports in ({"control_port": occupied_port}, {"data_port": occupied_port}):
         with pytest.raises(PortInUse, match=str(occupied_port)):
-            Front(ServerConfig(home=tmp_path, model=str(tiny_model), **ports), tmp_path)
-    front = Front(ServerConfig(home=tmp_path, model=str(tiny_model)), tmp_path)
+            Front(ServerConfig(home=tmp_path, models=(ModelChoice(str(tiny_model)),), **ports), tmp_path)
+    front = Front(ServerConfig(home=tmp_path, models=(ModelChoice(str(tiny_model)),)), tmp_path)
     front.close()
 
 
@@ -222,7 +238,7 @@ def test_a_second_server_in_the_same_home_is_refused(
 ) -> None:
     server = start_server()
     with pytest.raises(ServerError, match="another server"):
-        Front(ServerConfig(home=server.home, model=str(tiny_model)), server.home)
+        Front(ServerConfig(home=server.home, models=(ModelChoice(str(tiny_model)),)), server.home)
 
 
 def test_the_real_worker_makes_a_shot_with_a_real_pipeline(
@@ -272,7 +288,7 @@ def test_a_stock_model_is_served_with_its_adapter_and_not_with_that_of_another(
 ) -> None:
     adapter = tmp_path / "adapter"
     tiny_trained_stock.save_adapter(adapter, base="wan")
-    server = start_server(tiny_stock_folder, real_worker=True, adapter=str(adapter))
+    server = start_server(tiny_stock_folder, real_worker=True, adapter=adapter)
     follower = follow(server)
     follower.submit(inputs, "Front view.")
     result = follower.wait_for(lambda event: getattr(event, "files", None), patience_s=60.0)
@@ -281,7 +297,7 @@ def test_a_stock_model_is_served_with_its_adapter_and_not_with_that_of_another(
 
     origin = adapter / "motion_adapter" / "adapter.json"
     origin.write_text(json.dumps(json.loads(origin.read_text()) | {"base": "Wan-Other", "weights": "0" * 32}))
-    follower = follow(start_server(tiny_stock_folder, real_worker=True, adapter=str(adapter)))
+    follower = follow(start_server(tiny_stock_folder, real_worker=True, adapter=adapter))
     job_id = follower.submit(inputs, "Front view.")
     failure = follower.wait_for(lambda event: getattr(event, "error_message", None), patience_s=60.0)
     assert job_id == failure.job_id

@@ -1,9 +1,6 @@
 """`threedimo novel-views`: the command, a real server, a real worker with a tiny model of random weights."""
 
-import os
 import signal
-import subprocess
-import sys
 
 import msgspec
 import numpy as np
@@ -18,7 +15,7 @@ from threedimo_server.novel_views import ViewMove
 from threedimo_server.view_set import ViewSetFacts, begin_set, unfinished_folder
 
 LIMIT_S = 120
-SHOT_FILES = {"frames", "video.mp4", "result.json", "contact_sheet.png"}
+SHOT_FILES = {"frames", "video.mp4", "comparison.mp4", "result.json", "contact_sheet.png"}
 SET_FILES = {"views.json", "reference.png", "contact_sheet.png", "cameras", "views"}
 
 
@@ -29,22 +26,6 @@ def picture(tmp_path_factory):
     return path
 
 
-def start(home, *arguments):
-    return subprocess.Popen(
-        [sys.executable, "-m", "threedimo_server.cli", *map(str, arguments)],
-        env=os.environ | {"THREEDIMO_HOME": str(home), "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def run(home, *arguments):
-    process = start(home, *arguments)
-    out, err = process.communicate(timeout=LIMIT_S)
-    return process.returncode, out, err
-
-
 def contents(folder):
     return {path.name for path in folder.iterdir()}
 
@@ -53,7 +34,7 @@ def frames_of(folder):
     return [path.read_bytes() for path in sorted((folder / "frames").iterdir())]
 
 
-def test_two_arcs_by_default_each_a_shot_and_a_sheet_of_both(home, picture, tmp_path):
+def test_two_arcs_by_default_each_a_shot_and_a_sheet_of_both(run, home, picture, tmp_path):
     output = tmp_path / "views"
     code, out, err = run(home, "novel-views", picture, "--output", output)
     assert (code, "Traceback" in err) == (0, False), err
@@ -74,7 +55,7 @@ def test_two_arcs_by_default_each_a_shot_and_a_sheet_of_both(home, picture, tmp_
     np.testing.assert_array_equal(read_image(output / "reference.png"), read_image(picture))
 
 
-def test_a_view_can_be_repeated_by_generate(home, picture, tmp_path):
+def test_a_view_can_be_repeated_by_generate(run, home, picture, tmp_path):
     options = ("--frames", 5, "--steps", 1, "--seed", 3)
     views = ("--seen-from", "left", "--views", "zoom_in:2")
     code, out, err = run(home, "novel-views", picture, *views, *options, "--output", tmp_path / "a")
@@ -92,7 +73,7 @@ def test_a_view_can_be_repeated_by_generate(home, picture, tmp_path):
     assert frames_of(tmp_path / "a" / "views" / "zoom_in_2") == frames_of(tmp_path / "b")
 
 
-def broken_off(home, picture, output, number, view):
+def broken_off(start, home, picture, output, number, view):
     """Interrupt the command in one of its views; its exit code and last words."""
     process = start(home, "novel-views", picture, "--steps", 100, "--output", output)
     seen = [""]
@@ -105,9 +86,9 @@ def broken_off(home, picture, output, number, view):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_a_set_that_was_broken_off_goes_on(home, picture, tmp_path, number):
+def test_a_set_that_was_broken_off_goes_on(start, run, home, picture, tmp_path, number):
     output, unfinished = tmp_path / "views", tmp_path / "views.unfinished"
-    code, err = broken_off(home, picture, output, number, view=2)
+    code, err = broken_off(start, home, picture, output, number, view=2)
     assert contents(tmp_path) == {"views.unfinished"}
     if number == signal.SIGINT:
         assert code == 130
@@ -128,14 +109,14 @@ def test_a_set_that_was_broken_off_goes_on(home, picture, tmp_path, number):
     assert (output / "views" / "arc_left_45" / "result.json").read_bytes() == first
 
 
-def test_nothing_is_kept_of_a_set_without_a_view(home, picture, tmp_path):
-    code, err = broken_off(home, picture, tmp_path / "views", signal.SIGTERM, view=1)
+def test_nothing_is_kept_of_a_set_without_a_view(start, home, picture, tmp_path):
+    code, err = broken_off(start, home, picture, tmp_path / "views", signal.SIGTERM, view=1)
     assert code == 130
     assert "kept" not in err
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_earlier_set_is_replaced_on_request_alone(home, picture, tmp_path):
+def test_an_earlier_set_is_replaced_on_request_alone(run, home, picture, tmp_path):
     command = ("novel-views", picture, "--views", "up", "--frames", 5, "--steps", 1)
     output = tmp_path / "views"
     assert run(home, *command, "--output", output)[0] == 0
@@ -168,7 +149,7 @@ def test_an_earlier_set_is_replaced_on_request_alone(home, picture, tmp_path):
     ],
 )
 def test_what_cannot_be_made_is_said_in_one_paragraph(
-    home, picture, tmp_path, options, exit_code, error_code, words
+    run, home, picture, tmp_path, options, exit_code, error_code, words
 ):
     code, out, err = run(home, "novel-views", picture, "--output", tmp_path / "views", *options)
     assert (code, out) == (exit_code, "")
@@ -179,7 +160,7 @@ def test_what_cannot_be_made_is_said_in_one_paragraph(
     assert list(tmp_path.iterdir()) == [], "nothing is left behind"
 
 
-def test_no_picture(home, tmp_path):
+def test_no_picture(run, home, tmp_path):
     code, _, err = run(home, "novel-views", tmp_path / "nobody.png", "--output", tmp_path / "views")
     assert code == 3
     assert "[media.unreadable]" in err

@@ -1,9 +1,5 @@
 """`threedimo stabilize`: the command, a real server and a real worker with a tiny model of random weights."""
 
-import os
-import subprocess
-import sys
-
 import msgspec
 import numpy as np
 import pytest
@@ -15,18 +11,6 @@ from threedimo.wire.messages import ResultInfo
 from threedimo_server.stabilize import whole_clip
 
 LIMIT_S = 120
-
-
-def run(home, *arguments):
-    done = subprocess.run(
-        [sys.executable, "-m", "threedimo_server.cli", *map(str, arguments)],
-        env=os.environ | {"THREEDIMO_HOME": str(home), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=LIMIT_S,
-        check=False,
-    )
-    return done.returncode, done.stdout, done.stderr
 
 
 def write_shaky(path, num_frames):
@@ -52,7 +36,7 @@ def frames_of(folder):
     return [path.read_bytes() for path in sorted((folder / "frames").iterdir())]
 
 
-def test_the_whole_clip_drives_its_own_first_frame(home, clips, tmp_path):
+def test_the_whole_clip_drives_its_own_first_frame(run, home, clips, tmp_path):
     code, out, err = run(home, "stabilize", clips["shaky"], "--seed", 2, "--output", tmp_path / "steady")
     assert (code, "Traceback" in err) == (0, False), err
     assert "13 frames at 8 fps; its last 0.38 s are left out, as the model makes 4k+1 frames" in err
@@ -74,7 +58,7 @@ def test_the_whole_clip_drives_its_own_first_frame(home, clips, tmp_path):
     assert frames_of(tmp_path / "steady") == frames_of(tmp_path / "by_hand")
 
 
-def test_a_part_of_pictures(home, tmp_path):
+def test_a_part_of_pictures(run, home, tmp_path):
     (tmp_path / "clip").mkdir()
     for index in range(12):
         write_png(tmp_path / "clip" / f"{index}.png", np.full((40, 40, 3), 20 * index, np.uint8))
@@ -101,7 +85,7 @@ def test_a_part_of_pictures(home, tmp_path):
     ],
 )
 def test_what_cannot_be_made_is_said_in_one_paragraph(
-    home, clips, tmp_path, clip, options, exit_code, error_code, words
+    run, home, clips, tmp_path, clip, options, exit_code, error_code, words
 ):
     file = clips.get(clip, tmp_path / f"{clip}.mp4")
     code, out, err = run(home, "stabilize", file, "--output", tmp_path / "out", *options)
@@ -113,7 +97,7 @@ def test_what_cannot_be_made_is_said_in_one_paragraph(
     assert list(tmp_path.iterdir()) == [], "nothing is left behind"
 
 
-def test_an_earlier_result_is_kept(home, clips, tmp_path):
+def test_an_earlier_result_is_kept(run, home, clips, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "result.json").write_text("{}")
     code, _, err = run(home, "stabilize", clips["shaky"], "--output", tmp_path / "out")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
@@ -13,10 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-import pytest
-
-PROGRAMS = Path(__file__).parent / "programs"
-LIMIT_S = 120
 
 OWN_SERVER = """
 import sys, time
@@ -26,36 +21,6 @@ with own_server(Path(sys.argv[1]), sys.argv[2]) as server:
     print(server.connection.pid, flush=True)
     time.sleep(600)
 """
-
-
-def can_have_a_disk_of_its_own() -> bool:
-    if shutil.which("unshare") is None:
-        return False
-    command = ["unshare", "-Urm", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0
-
-
-@pytest.fixture
-def on_a_full_disk(tmp_path: Path, tiny_model: Path) -> Callable[..., dict[str, Any]]:
-    if not can_have_a_disk_of_its_own():
-        pytest.skip("this system lets no user mount a disk of his own")
-
-    def run(*elsewhere: str) -> dict[str, Any]:
-        (tmp_path / "home").mkdir()
-        for name in elsewhere:
-            (tmp_path / "elsewhere" / name).mkdir(parents=True)
-        folders = [str(tmp_path / "home"), str(tmp_path / "elsewhere"), str(tiny_model)]
-        done = subprocess.run(
-            ["unshare", "-Urm", sys.executable, str(PROGRAMS / "full_disk.py"), *folders],
-            capture_output=True,
-            text=True,
-            timeout=LIMIT_S,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
-
-    return run
 
 
 def test_a_result_waits_for_space_and_is_then_published(on_a_full_disk: Callable[..., Any]) -> None:

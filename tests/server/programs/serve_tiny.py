@@ -1,6 +1,6 @@
 """A real server whose workers run tiny_worker.py, or the real worker with the option "real_worker".
 
-python serve_tiny.py HOME MODEL '{"field of ServerConfig": ...}'
+python serve_tiny.py HOME '[{"field of ModelChoice": ...}]' '{"field of ServerConfig": ...}'
 """
 
 import json
@@ -12,14 +12,16 @@ import msgspec
 from threedimo.wire.messages import Limits
 from threedimo_server.config import WORKER_COMMAND, ServerConfig
 from threedimo_server.front import run_server
+from threedimo_server.served_models import ModelChoice
 
-home, model, options = Path(sys.argv[1]), sys.argv[2], json.loads(sys.argv[3])
+home, options = Path(sys.argv[1]), json.loads(sys.argv[3])
+models = msgspec.json.decode(sys.argv[2], type=tuple[ModelChoice, ...])
 limits = msgspec.convert(options.pop("limits", {}), Limits)
 devices = tuple(options.pop("devices", ["cpu"]))
 tiny_worker = (sys.executable, str(Path(__file__).with_name("tiny_worker.py")))
 worker = WORKER_COMMAND if options.pop("real_worker", False) else tiny_worker
 options.setdefault("reserve_bytes", 0)
 config = ServerConfig(
-    home=home, model=model, devices=devices, limits=limits, worker_command=worker, **options
+    home=home, models=models, devices=devices, limits=limits, worker_command=worker, **options
 )
 sys.exit(run_server(config))

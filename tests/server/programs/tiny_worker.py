@@ -2,6 +2,7 @@
 
 slow: a step takes 0.1 s. deaf: never asks whether to stop. fatal: the process kills itself, at every try.
 fatal-once: only if the file named by THREEDIMO_TEST_MARKER is missing. wrong: raises. memory: runs out of it.
+noise: the result is large. device-memory: the device's is not enough. device-memory-once: until less is used.
 """
 
 import os
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from threedimo.errors import InvalidModel
+from threedimo.errors import InvalidModel, OutOfMemory
 from threedimo.media import fit_frames
 from threedimo.model_info import read_model_info
 from threedimo.progress import Progress, Step
@@ -30,6 +31,11 @@ class TinyPipeline:
     def __init__(self, model: str):
         self.info = read_model_info(model)
         self.driving_size = (self.info.width, self.info.height)
+        self.memory_plan = "full"
+
+    def use_less_memory(self):
+        changed, self.memory_plan = self.memory_plan == "full", "tiny"
+        return changed
 
     def __call__(
         self,
@@ -48,12 +54,16 @@ class TinyPipeline:
     ):
         assert driving_frames.shape[0] == num_frames
         words = prompt.split()
+        if "device-memory" in words or ("device-memory-once" in words and self.memory_plan == "full"):
+            raise OutOfMemory("the device has too little memory for this shot")
         progress = Progress(on_step, None if "deaf" in words else should_stop, lambda: None)
         frames = fit_frames(driving_frames, width, height)
         with progress.phase("denoising"):
             for step in range(num_inference_steps + 1):
                 obey(words, step)
                 progress.report(Step("denoising", step, num_inference_steps, lambda: frames[0], 0))
+        if "noise" in words:
+            frames = np.random.default_rng(0).integers(0, 256, (num_frames, 512, 512, 3), dtype=np.uint8)
         return TinyOutput(frames // 2, progress.seconds)
 
 
@@ -74,7 +84,7 @@ def obey(words: list[str], step: int) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def load(model: str, _adapter: str | None, *, untrained: bool, device: str) -> TinyPipeline:
+def load(model: str, _adapter: str | None, *, untrained: bool, device: str, memory: str) -> TinyPipeline:
     if Path(model, "broken").exists() or Path(model, f"broken-{device}").exists():
         raise InvalidModel("the weights are damaged", given=model, remedy="copy them again")
     return TinyPipeline(model)

@@ -1,0 +1,60 @@
+"""Which models a server makes shots with: how each is loaded, and what it makes. Without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from threedimo.errors import ServerError
+from threedimo.model_info import EMBEDDED, read_model_info
+from threedimo.wire.messages import ModelInfo
+
+
+class ModelChoice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a model is loaded, as `threedimo.checkpoints.load_pipeline` takes it.
+
+    Attributes:
+        model: "embedded", a folder, or a hub id; see `threedimo.model_info`.
+        adapter: Folder of what was trained in the model, or None.
+        untrained: A stock Wan model without an adapter, in which motion and camera do nothing.
+    """
+
+    model: str = EMBEDDED
+    adapter: str | None = None
+    untrained: bool = False
+
+
+class ServedModels:
+    """The models of a server; the first is the one that a request without a model gets.
+
+    Args:
+        choices: At least one.
+
+    Attributes:
+        infos: What each makes.
+        choices: How each is loaded, by its id.
+
+    Raises:
+        ModelNotFound, InvalidModel: There is no such model or adapter.
+        UntrainedModel: One is a stock Wan model without an adapter.
+        ServerError: Two call themselves the same.
+    """
+
+    def __init__(self, choices: Sequence[ModelChoice]):
+        self.infos: list[ModelInfo] = []
+        self.choices: dict[str, ModelChoice] = {}
+        for choice in choices:
+            info = read_model_info(choice.model, choice.adapter, untrained=choice.untrained)
+            if info.id in self.choices:
+                raise ServerError(
+                    "two models of the server have the same id, by which clients could not tell them apart",
+                    given=f"{info.id}: {_words(self.choices[info.id])}; {_words(choice)}",
+                    remedy='leave one out, or give it another "id" in the threedimo.json of its folder',
+                )
+            self.infos.append(info)
+            self.choices[info.id] = choice
+
+
+def _words(choice: ModelChoice) -> str:
+    return choice.model if choice.adapter is None else f"{choice.model} with {choice.adapter}"
