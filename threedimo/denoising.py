@@ -34,23 +34,19 @@ class DenoisingStep:
     clean_estimate: Callable[[], Tensor]
 
 
-def token_timesteps(
-    timestep: Tensor, num_lead_latents: int, latents: Tensor, patch_size: tuple[int, int, int]
-) -> Tensor:
-    """A timestep for every video token: `timestep`, but 0 for the tokens of clean leading frames.
+def frame_timesteps(timestep: Tensor, num_lead_latents: int, latents: Tensor) -> Tensor:
+    """A timestep for every latent frame: `timestep`, but 0 for the clean leading ones.
 
     Args:
         timestep: () or (batch,), in [0, 1000].
         num_lead_latents: Clean leading frames.
         latents: (batch, channels, latent_frames, height, width), for their shape.
-        patch_size: Of the transformer, over time, height and width.
 
     Returns:
-        (batch, video_tokens), in the transformer's order: time, then height, then width.
+        (batch, latent_frames)
     """
-    batch, _, latent_frames, height, width = latents.shape
-    noised = torch.arange(latent_frames // patch_size[0], device=latents.device) >= num_lead_latents
-    noised = noised.repeat_interleave((height // patch_size[1]) * (width // patch_size[2]))
+    batch, _, latent_frames = latents.shape[:3]
+    noised = torch.arange(latent_frames, device=latents.device) >= num_lead_latents
     return timestep.to(latents.device).reshape(-1, 1) * noised.expand(batch, -1)
 
 
@@ -83,7 +79,7 @@ def denoise(
     flow.set_timesteps(sigmas=np.linspace(1, 1 / num_steps, num_steps).tolist(), device=latents.device)
     for timestep in flow.timesteps:
         before = latents
-        timesteps = token_timesteps(timestep, num_lead, latents, transformer.config["patch_size"])
+        timesteps = frame_timesteps(timestep, num_lead, latents)
         velocity = guided_velocity(transformer, latents, timesteps, branches)
         (after,) = flow.step(velocity, timestep, latents, return_dict=False)
         latents = torch.cat([lead_latents, after[:, :, num_lead:]], dim=2)

@@ -73,7 +73,7 @@ def guided_velocity(
     Args:
         transformer: The generator.
         latents: (batch, channels, latent_frames, height, width); leading frames may be clean.
-        timesteps: (batch, video_tokens), 0 for the tokens of clean frames.
+        timesteps: (batch, latent_frames), 0 for clean frames.
         branches: From `guidance_branches`.
     """
     latents = latents.to(transformer.dtype)

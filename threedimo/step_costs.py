@@ -19,7 +19,7 @@ from accelerate import init_empty_weights
 from diffusers.models.transformers.transformer_wan import WanTransformer3DModel
 from torch import Tensor
 
-from threedimo.denoising import token_timesteps
+from threedimo.denoising import frame_timesteps
 from threedimo.media import normalise
 from threedimo.models import MotionWanTransformer3DModel
 from threedimo.models.transformer_wan import MOTION_LAYER
@@ -69,8 +69,9 @@ def forward_costs(
     """
     ours: Any = pipeline.transformer
     plain, inputs, tokens = plain_generator(ours), _inputs(pipeline), _tokens(pipeline)
+    plain_inputs = inputs | {"timestep": per_token(inputs["timestep"], inputs["hidden_states"], plain)}
     forwards: dict[str, Callable[[], Any]] = {
-        PLAIN: lambda: plain(**inputs, return_dict=False),
+        PLAIN: lambda: plain(**plain_inputs, return_dict=False),
         SILENT: lambda: ours(**inputs, return_dict=False),
         CONTROLLED: lambda: ours(**inputs, **tokens, return_dict=False),
     }
@@ -89,6 +90,13 @@ def forward_costs(
         )
         for name, times_s in taken_s.items()
     }
+
+
+def per_token(frame_timesteps: Tensor, latents: Tensor, plain: WanTransformer3DModel) -> Tensor:
+    """Timesteps as the stock generator takes them: (batch, latent_frames) to (batch, video_tokens)."""
+    _, rows, columns = plain.config["patch_size"]
+    height, width = latents.shape[3:]
+    return frame_timesteps.repeat_interleave((height // rows) * (width // columns), dim=1)
 
 
 def plain_generator(transformer: MotionWanTransformer3DModel) -> WanTransformer3DModel:
@@ -150,7 +158,7 @@ def _inputs(pipeline: MotionTransferPipeline) -> dict[str, Tensor]:
     text_shape = (1, pipeline.config["max_text_tokens"], transformer.config["text_dim"])
     return {
         "hidden_states": latents,
-        "timestep": token_timesteps(torch.tensor(_MIDDLE_TIMESTEP), 1, latents, patch),
+        "timestep": frame_timesteps(torch.tensor(_MIDDLE_TIMESTEP), 1, latents),
         "encoder_hidden_states": torch.randn(text_shape, **place),
     }
 

@@ -52,6 +52,16 @@ def test_untrained_motion_layers_leave_the_backbone_exactly_as_it_was(
     assert torch.equal(velocity(untrained, **inputs), expected)
 
 
+def test_a_timestep_for_each_latent_frame_is_that_of_all_its_tokens(trained, video_inputs, tokens):
+    inputs = video_inputs(timestep_per_token=True) | tokens
+    expected = velocity(trained, **inputs)
+    inputs["timestep"] = inputs["timestep"][:, ::4]
+    assert inputs["timestep"].shape == (2, 3)
+    torch.testing.assert_close(velocity(trained, **inputs), expected)
+    other = velocity(trained, **inputs | {"timestep": inputs["timestep"].flip(1)})
+    assert not torch.allclose(other, expected, atol=1e-3)
+
+
 def test_no_tokens_are_the_plain_backbone_even_after_training(base, trained, video_inputs, tokens):
     inputs = video_inputs()
     assert torch.equal(velocity(trained, **inputs), velocity(base, **inputs))

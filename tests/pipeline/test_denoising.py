@@ -6,7 +6,7 @@ import pytest
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
 
-from threedimo.denoising import denoise, token_timesteps
+from threedimo.denoising import denoise, frame_timesteps
 from threedimo.guidance import Branch, Conditions
 
 NOTHING = Conditions(torch.zeros(1, 1, 1), torch.zeros(1, 1, 1, 1), torch.zeros(1, 1, 1, 1))
@@ -18,7 +18,6 @@ class StraightFlow:
     dtype = torch.float32
 
     def __init__(self, noise: torch.Tensor, target: torch.Tensor):
-        self.config = {"patch_size": (1, 2, 2)}
         self.velocity = noise - target
         self.timesteps: list[torch.Tensor] = []
 
@@ -39,13 +38,12 @@ def run(num_steps: int, shift: float = 1.0):
     return lead, target, flow, steps
 
 
-def test_tokens_of_clean_frames_are_at_time_zero_in_the_transformers_order():
+def test_clean_frames_are_at_time_zero():
     latents = torch.zeros(2, 4, 3, 4, 6)
-    timesteps = token_timesteps(torch.tensor(700.0), 1, latents, (1, 2, 2))
-    assert timesteps.shape == (2, 3 * 2 * 3)
-    assert timesteps.tolist() == [[0.0] * 6 + [700.0] * 12] * 2
-    two = token_timesteps(torch.tensor([700.0, 100.0]), 2, latents, (1, 2, 2))
-    assert two.tolist() == [[0.0] * 12 + [700.0] * 6, [0.0] * 12 + [100.0] * 6]
+    timesteps = frame_timesteps(torch.tensor(700.0), 1, latents)
+    assert timesteps.tolist() == [[0.0, 700.0, 700.0]] * 2
+    two = frame_timesteps(torch.tensor([700.0, 100.0]), 2, latents)
+    assert two.tolist() == [[0.0, 0.0, 700.0], [0.0, 0.0, 100.0]]
 
 
 @pytest.mark.parametrize("num_steps", [1, 2, 7])
@@ -72,4 +70,4 @@ def test_the_clean_estimate_sees_the_end_from_the_first_step_on():
 def test_steps_fall_evenly_from_noise_before_the_shift():
     _, _, flow, _ = run(4)
     assert [float(timesteps[0, -1]) for timesteps in flow.timesteps] == [1000.0, 750.0, 500.0, 250.0]
-    assert all(not timesteps[0, :4].any() for timesteps in flow.timesteps)
+    assert all(timesteps[0, 0] == 0 for timesteps in flow.timesteps)

@@ -49,9 +49,9 @@ def test_the_whole_method_is_the_generator_stage_itself(ground):
 def test_every_variant_draws_the_same_samples_and_noise(ground, name, monkeypatch):
     seen = []
 
-    def record(latents, num_lead, patch_size, levels, noise):
+    def record(latents, num_lead, levels, noise):
         seen.append((latents, levels, noise))
-        return noise_latents(latents, num_lead, patch_size, levels, noise)
+        return noise_latents(latents, num_lead, levels, noise)
 
     monkeypatch.setattr("threedimo_training.embedded.generator_stage.noise_latents", record)
     for each in (FULL, name):
@@ -126,7 +126,7 @@ def test_channels_carry_the_motion_and_dropped_motion_adds_nothing(ground):
     generator = torch.Generator().manual_seed(1)
     latents = torch.randn(2, 16, 3, 4, 4, generator=generator)
     batch = noise_latents(
-        latents, 1, 1, torch.tensor([0.5, 0.9]), torch.randn(latents.shape, generator=generator)
+        latents, 1, torch.tensor([0.5, 0.9]), torch.randn(latents.shape, generator=generator)
     )
     text, camera = torch.randn(2, 4, 128, generator=generator), torch.zeros(2, 9, 1, 128)
     motion = torch.randn(2, 9, 3, 128, generator=generator)

@@ -86,7 +86,6 @@ def clip_losses(stage: GeneratorStage, number: int) -> dict[str, float]:
     batch = noise_latents(
         latents.expand(len(levels), -1, -1, -1, -1),
         1,
-        stage.patch_size,
         levels.to(stage.device),
         noise.repeat(len(CONDITIONS), 1, 1, 1, 1).to(stage.device),
     )

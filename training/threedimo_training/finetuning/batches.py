@@ -113,7 +113,6 @@ def make_batch(
     clips: list[TrainingClip],
     generators: list[torch.Generator],
     excerpt: Excerpt,
-    patch_size: int,
     encode: Callable[[Tensor], Tensor],
     device: torch.device,
 ) -> Batch:
@@ -123,7 +122,6 @@ def make_batch(
         clips: The samples.
         generators: One for each.
         excerpt: What of them is trained on.
-        patch_size: Of the generator, in latents.
         encode: Targets (1, 3, frames, height, width) to latents, where they are not cached.
         device: Where to.
     """
@@ -148,9 +146,7 @@ def make_batch(
         hinted=_flags([_kept(HINTS_DROPOUT, own) and clip.hinted for clip, own in pairs], device),
     )
     return Batch(
-        flow=noise_latents(
-            latents.to(device), excerpt.num_lead, patch_size, levels.to(device), noise.to(device)
-        ),
+        flow=noise_latents(latents.to(device), excerpt.num_lead, levels.to(device), noise.to(device)),
         texts=texts,
         driving=driving,
         rotations=torch.stack([clip.rotations[frames] for clip in clips]).to(device),

@@ -67,7 +67,6 @@ class FinetuneStage(Stage):
         self._share, self._grid_interval = share, grid_interval
         self._texts, self._vae = texts, base.vae
         self._ahead = ClipsAhead(source, share, plan.seed, READING_THREADS)
-        self._patch_size = base.transformer.config["patch_size"][1]
         self._latent_frames = (plan.num_frames - 1) // base.info.frame_step + 1
         self.generator = make_generator(base, plan.train, plan.lora_rank)
         self._held_out = HeldOut(
@@ -114,7 +113,6 @@ class FinetuneStage(Stage):
             self._ahead.clips(step, portion),
             [sample_generator(self.plan.seed, place) for place in places],
             excerpt,
-            self._patch_size,
             self._encode,
             self.device,
         )

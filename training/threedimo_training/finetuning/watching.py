@@ -52,8 +52,7 @@ class HeldOut:
         device: torch.device,
     ):
         self._vae, self._scheduler, self._device = vae, scheduler, device
-        self._transformer, self._patch_size = transformer, transformer.config["patch_size"][1]
-        self._clips = clips
+        self._transformer, self._clips = transformer, clips
         targets = [clip.target for clip in clips if clip.target is not None]
         self._targets = [target.numpy() for target in targets]
         self._latents = [encode(target[None]).float().to(device) for target in targets]
@@ -104,7 +103,7 @@ class HeldOut:
     def _noised(self, number: int) -> FlowBatch:
         latents = self._latents[number]
         levels = torch.full((1,), METER_LEVEL, device=self._device)
-        return noise_latents(latents, 1, self._patch_size, levels, self._noise(number, latents))
+        return noise_latents(latents, 1, levels, self._noise(number, latents))
 
     def _noise(self, number: int, latents: Tensor) -> Tensor:
         drawn = torch.randn(latents.shape, generator=torch.Generator().manual_seed(number))

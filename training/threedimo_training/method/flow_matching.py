@@ -26,7 +26,7 @@ class FlowBatch:
     Args:
         noised: (batch, channels, latent_frames, height, width).
         velocity: The target, of the same shape.
-        timesteps: (batch, video_tokens), 0 for clean tokens.
+        timesteps: (batch, latent_frames), 0 for clean frames.
         num_lead: Leading latent frames that are clean and carry no loss.
     """
 
@@ -36,25 +36,20 @@ class FlowBatch:
     num_lead: int
 
 
-def noise_latents(
-    latents: Tensor, num_lead: int, patch_size: int, levels: Tensor, noise: Tensor
-) -> FlowBatch:
+def noise_latents(latents: Tensor, num_lead: int, levels: Tensor, noise: Tensor) -> FlowBatch:
     """Noise all but the leading frames.
 
     Args:
         latents: Clean latents (batch, channels, latent_frames, height, width), unit variance.
         num_lead: Leading frames that stay clean.
-        patch_size: Of the generator, in latents.
         levels: (batch,) noise levels in (0, 1).
         noise: Normal noise shaped as `latents`.
     """
-    frames, height, width = latents.shape[2:]
-    level_of_frame = repeat(levels, "b -> b f", f=frames).clone()
+    level_of_frame = repeat(levels, "b -> b f", f=latents.shape[2]).clone()
     level_of_frame[:, :num_lead] = 0
     level = rearrange(level_of_frame, "b f -> b 1 f 1 1")
-    tokens_a_frame = (height // patch_size) * (width // patch_size)
-    timesteps = repeat(level_of_frame * NUM_TRAIN_TIMESTEPS, "b f -> b (f n)", n=tokens_a_frame)
-    return FlowBatch((1 - level) * latents + level * noise, noise - latents, timesteps, num_lead)
+    noised = (1 - level) * latents + level * noise
+    return FlowBatch(noised, noise - latents, level_of_frame * NUM_TRAIN_TIMESTEPS, num_lead)
 
 
 def flow_loss(predicted: Tensor, batch: FlowBatch, weight: Tensor | None = None) -> Tensor:
