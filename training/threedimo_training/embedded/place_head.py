@@ -34,22 +34,22 @@ class PlaceHead(nn.Module):
         self.cover = nn.Linear(dim, _CELLS**2)
         self.joints = nn.Linear(dim, NUM_BODY_JOINTS)
 
-    def loss(
-        self, hidden: Tensor, grid: tuple[int, int, int], num_lead: int, silhouette: Tensor, joints: Tensor
-    ) -> Tensor:
-        """Cross-entropies of cover and joint places over the latent frames that carry noise.
+    def loss(self, hidden: Tensor, grid: tuple[int, int, int], silhouette: Tensor, joints: Tensor) -> Tensor:
+        """Cross-entropies of cover and joint places.
+
+        Clean frames are asked too: a limb that is known by the same features in the reference and in the
+        frame to be made can be copied from one to the other by the attention of the later blocks.
 
         Args:
             hidden: (batch, tokens, dim).
             grid: Latent frames, token rows and token columns.
-            num_lead: Latent frames that are clean.
             silhouette: (batch, latent_frames, height, width) bool: where the target's person is, in one video
                 frame of each latent frame.
             joints: (batch, latent_frames, 24, 2), the joints' places, 0 to 1 inside the picture.
         """
         frames, rows, columns = grid
-        hidden = rearrange(self.norm(hidden), "b (f n) d -> b f n d", f=frames)[:, num_lead:]
-        silhouette, joints = silhouette[:, num_lead:], joints[:, num_lead:].float()
+        hidden = rearrange(self.norm(hidden), "b (f n) d -> b f n d", f=frames)
+        joints = joints.float()
         cover = F.adaptive_avg_pool2d(silhouette.float(), (rows * _CELLS, columns * _CELLS))
         cover = rearrange(cover, "b f (h y) (w x) -> b f (h w) (y x)", y=_CELLS, x=_CELLS)
         found = F.binary_cross_entropy_with_logits(self.cover(hidden).float(), cover)

@@ -46,5 +46,5 @@ class WarmUpStage(Stage):
         patches = seen[0][:, self.encoder.body.num_tokens :]
         side = self.encoder.config["frame_size"] // self.encoder.config["patch_size"]
         # Asked of the patches, so that there is something for the tokens to gather.
-        found["patches"] = self.patches.loss(patches, (1, side, side), 0, silhouette, labels[-1])
+        found["patches"] = self.patches.loss(patches, (1, side, side), silhouette, labels[-1])
         return found | {"loss": found["loss"] + found["patches"]}
