@@ -28,6 +28,7 @@ RECIPE = EmbeddedRecipe(
     warm_up_batch=2,
     generator_pairs=3,
     generator_batch=2,
+    plain=True,
 )
 
 

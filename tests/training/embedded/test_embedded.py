@@ -40,6 +40,7 @@ RECIPE = EmbeddedRecipe(
     warm_up_batch=4,
     generator_pairs=3,
     generator_batch=2,
+    plain=True,
 )
 
 

@@ -132,6 +132,15 @@ def test_left_and_right_differ_in_a_share_of_people(people):
     assert 0.2 < np.mean([any(unlike(p, limb) for limb in ("arm", "hand", "leg")) for p in people]) < 0.8
 
 
+def test_plain_people_wear_one_colour_a_garment():
+    for seed in range(30):
+        cloth = make_person(seed, plain=True).cloth
+        assert not cloth.patterns.any()
+        assert np.array_equal(cloth.colours[:, :, 0], cloth.colours[:, :, 2]), "front and back differ"
+    shirts = [make_person(seed, plain=True).cloth.colours[MATERIAL["torso"], -1, 0] for seed in range(30)]
+    assert len({shirt.tobytes() for shirt in shirts}) == 30
+
+
 def test_people_look_different():
     looks = [
         make_person(seed).cloth.colours[[MATERIAL[n] for n in ("torso", "left_leg")]] for seed in range(30)

@@ -6,7 +6,7 @@ import pickle
 
 import numpy as np
 
-from threedimo_training.renderers.scene import NUM_BLOCKS, Scene, make_scene
+from threedimo_training.renderers.scene import BLANK, HILLS, NUM_BLOCKS, TILES, Scene, make_scene
 
 
 def test_a_seed_decides_the_place():
@@ -21,6 +21,17 @@ def test_there_are_rooms_and_places_under_the_sky_with_all_their_patterns():
     assert {scene.floor_kind for scene in scenes} == set(range(6))
     assert {kind for scene in scenes for kind in scene.wall_kinds} == set(range(7))
     assert {block.pattern for scene in scenes for block in scene.blocks} == set(range(4))
+
+
+def test_plain_places_are_bare_but_their_floor_shows_motion():
+    for seed in range(100):
+        scene = make_scene(seed, plain=True)
+        assert set(scene.wall_kinds) == ({HILLS} if scene.outdoors else {BLANK})
+        assert not np.any(scene.picture_places)
+        assert scene.block_table()[:, 4].max() == 0
+        assert scene.floor_kind == TILES
+        assert np.abs(np.subtract(*scene.floor_colours[:2])).max() > 0.04
+        assert make_scene(seed).lamp == scene.lamp
 
 
 def test_the_four_walls_of_a_room_differ():

@@ -78,7 +78,12 @@ def open_held_out(
     if there < total:
         report(f"drawing {total - there} held-out samples")
         drawer = held_out_samples(
-            CpuRenderer(), recipe.seed, size=recipe.size, num_frames=recipe.num_frames, fps=recipe.fps
+            CpuRenderer(),
+            recipe.seed,
+            size=recipe.size,
+            num_frames=recipe.num_frames,
+            fps=recipe.fps,
+            plain=recipe.plain,
         )
         write_shards(_drawn(drawer, there // 2, count, recipe.seed), shards)
     samples = ShardFolder(shards)

@@ -27,6 +27,7 @@ def add_commands(commands: Commands) -> None:
     demo.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="folder to write")
     demo.add_argument("--seed", type=_seed, default=0, metavar="N", help="which sample; default: %(default)s")
     demo.add_argument("--role", default="moving_camera", help="default: %(default)s")
+    add_plain_option(demo)
     demo.set_defaults(run=_demo_inputs)
 
 
@@ -70,6 +71,7 @@ def _add_render(commands: Commands) -> None:
     render.add_argument(
         "--motions", type=Path, metavar="FOLDER", help="perform these BVH and AMASS-style npz recordings"
     )
+    add_plain_option(render)
     render.add_argument("--ray", action="store_true", help="render on all machines of a Ray cluster")
     render.add_argument(
         "--engine", choices=("synthetic", "blender"), default="synthetic", help="default: %(default)s"
@@ -85,6 +87,15 @@ def _add_render(commands: Commands) -> None:
     )
     blender.add_argument("--still", action="store_true", help="let people without an action stand still")
     render.set_defaults(run=_render)
+
+
+def add_plain_option(command: argparse.ArgumentParser) -> None:
+    """Add `--plain`, for commands that draw synthetic samples."""
+    command.add_argument(
+        "--plain",
+        action="store_true",
+        help="people in single colours in bare places, as the embedded model knows them",
+    )
 
 
 def _add_clip_options(command: argparse.ArgumentParser) -> None:
@@ -199,14 +210,17 @@ def _draw_function(options: argparse.Namespace) -> Any:
         )
     if options.motions is not None and options.engine == "blender":
         raise InvalidRequest("a .blend has motions of its own", given="--motions with --engine blender")
+    if options.plain and options.engine == "blender":
+        raise InvalidRequest("a .blend has looks of its own", given="--plain with --engine blender")
     if options.engine == "synthetic":
         from threedimo_training.samples.motions import RecordedMotions
         from threedimo_training.samples.synthetic import draw_synthetic
 
-        if options.motions is None:
-            return draw_synthetic
-        RecordedMotions(options.motions)  # a wrong folder is told before an output folder is begun
-        return functools.partial(draw_synthetic, motions=str(options.motions.absolute()))
+        choices: dict[str, Any] = {"plain": True} if options.plain else {}
+        if options.motions is not None:
+            RecordedMotions(options.motions)  # a wrong folder is told before an output folder is begun
+            choices["motions"] = str(options.motions.absolute())
+        return functools.partial(draw_synthetic, **choices) if choices else draw_synthetic
     from threedimo_training.blender_scenes.drawing import draw_blender_sample
 
     return functools.partial(
@@ -285,5 +299,5 @@ def _body(options: argparse.Namespace) -> int:
 def _demo_inputs(options: argparse.Namespace) -> int:
     from threedimo_training.samples.demo_inputs import write_demo_inputs
 
-    print(write_demo_inputs(options.output, options.seed, options.role))
+    print(write_demo_inputs(options.output, options.seed, options.role, plain=options.plain))
     return 0

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from threedimo_training.commands.data import add_plain_option
 from threedimo_training.commands.training import report
 
 DEFAULT_PROBE_WORK = Path("out/probe")
@@ -23,6 +24,7 @@ def add_commands(commands: Any) -> None:
     probe.add_argument(
         "--shards", type=Path, metavar="FOLDER", help="learn from these instead of fresh samples"
     )
+    add_plain_option(probe)
     probe.add_argument("--device", default="cpu", help="cpu or cuda; default: %(default)s")
     probe.set_defaults(run=_probe)
 
@@ -47,6 +49,7 @@ def add_commands(commands: Any) -> None:
         "--clips", type=int, default=16, metavar="N", help="of each split; default: %(default)s"
     )
     evaluate.add_argument("--seed", type=int, default=0, metavar="K", help="which; default: %(default)s")
+    add_plain_option(evaluate)
     evaluate.add_argument("--device", default="auto", help="auto, cpu, cuda:0 ...; default: %(default)s")
     evaluate.set_defaults(run=_evaluate)
 
@@ -61,7 +64,14 @@ def add_commands(commands: Any) -> None:
 def _probe(options: argparse.Namespace) -> int:
     from threedimo_training.evaluation.commands import train_probe_command
 
-    train_probe_command(options.work, options.minutes, report, shards=options.shards, device=options.device)
+    train_probe_command(
+        options.work,
+        options.minutes,
+        report,
+        shards=options.shards,
+        plain=options.plain,
+        device=options.device,
+    )
     return 0
 
 
@@ -78,6 +88,7 @@ def _evaluate(options: argparse.Namespace) -> int:
         report=options.report,
         device=options.device,
         adapter=options.adapter,
+        plain=options.plain,
     )
     evaluate_command(plan, report)
     return 0

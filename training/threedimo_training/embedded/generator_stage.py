@@ -192,7 +192,7 @@ class GeneratorStage(Stage):
             self.clips.read(name, indices, excerpt.last_video_frames)
             for name in ("target_silhouette", "target_places")
         )
-        return self.places.loss(hidden, grid, batch.num_lead, silhouette, joints)
+        return self.places.loss(hidden, grid, silhouette, joints)
 
     def after_step(self) -> None:
         """Move the averaged weights towards the trained ones."""
@@ -224,7 +224,7 @@ class GeneratorStage(Stage):
         latents = self.latents.read("latents", indices)[:, :, excerpt.latent_frames].float()
         noise = torch.randn(latents.shape, generator=generator).to(self.device)
         levels = random_levels(len(indices), generator).to(self.device)
-        batch = noise_latents(latents, excerpt.num_lead, self.patch_size, levels, noise)
+        batch = noise_latents(latents, excerpt.num_lead, levels, noise)
         return batch, self.loss_weight(indices, excerpt)
 
     def loss_weight(self, indices: list[int], excerpt: Excerpt) -> Tensor:

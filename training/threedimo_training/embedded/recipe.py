@@ -62,6 +62,7 @@ class EmbeddedRecipe:
         warm_up_batch: Frames in a step.
         generator_pairs: Pairs of frames in a step, in the first part of the generator's steps.
         generator_batch: Clips in a step, in the rest.
+        plain: People in single colours in bare places; see `samples.sampler.draw_sample`.
         seed: Of everything random.
     """
 
@@ -78,6 +79,7 @@ class EmbeddedRecipe:
     warm_up_batch: int
     generator_pairs: int
     generator_batch: int
+    plain: bool
     seed: int = 0
 
 
@@ -97,6 +99,7 @@ def cpu_recipe() -> EmbeddedRecipe:
         warm_up_batch=96,
         generator_pairs=24,
         generator_batch=8,
+        plain=True,
     )
 
 
@@ -116,6 +119,7 @@ def gpu_recipe() -> EmbeddedRecipe:
         warm_up_batch=512,
         generator_pairs=384,
         generator_batch=128,
+        plain=False,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -136,7 +137,7 @@ def _clips(recipe: EmbeddedRecipe, work: Path, deadline: float, device: torch.de
                 workers=os.cpu_count() or 1,
                 roles=ROLES,
                 held_out=False,
-                draw=draw_synthetic,
+                draw=partial(draw_synthetic, plain=True) if recipe.plain else draw_synthetic,
                 report=progress,
             )
     whole = cache_shards(work / "clips", ShardFolder(shards), lambda _: time.monotonic() < deadline)

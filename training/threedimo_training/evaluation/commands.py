@@ -18,7 +18,13 @@ from threedimo_training.shards.index import INDEX_FILE
 
 
 def train_probe_command(
-    work: Path, minutes: float, say: Callable[[str], None], *, shards: Path | None = None, device: str = "cpu"
+    work: Path,
+    minutes: float,
+    say: Callable[[str], None],
+    *,
+    shards: Path | None = None,
+    plain: bool = False,
+    device: str = "cpu",
 ) -> OwnErrors:
     """Go on with the probe of a work folder.
 
@@ -27,6 +33,7 @@ def train_probe_command(
         minutes: Time to spend, from 0.
         say: Is told how it goes, line by line.
         shards: Learn from this folder of shards instead of samples drawn on the fly.
+        plain: Learn people in single colours in bare places.
         device: "cpu" or "cuda".
 
     Raises:
@@ -38,12 +45,12 @@ def train_probe_command(
         raise InvalidRequest("time to spend out of range", given=minutes, allowed="0 minutes or more")
     with storage_errors(work):
         work.mkdir(parents=True, exist_ok=True)
-    renderer, recipe = CpuRenderer(), ProbeRecipe()
-    samples = probe_samples(renderer, recipe.seed, held_out=False)
+    renderer, recipe = CpuRenderer(), ProbeRecipe(source="plain synthetic" if plain else "synthetic")
+    samples = probe_samples(renderer, recipe.seed, held_out=False, plain=plain)
     if shards is not None:
         samples = shard_samples(shards)
         recipe = ProbeRecipe(source=f"shards {content_hash(shards / INDEX_FILE)}")
-    held_out = probe_samples(renderer, recipe.seed, held_out=True)
+    held_out = probe_samples(renderer, recipe.seed, held_out=True, plain=plain)
     errors = train_probe(recipe, work, samples, held_out, minutes=minutes, say=say, device=device)
     say(
         f"on {errors.frames} true frames of unseen people: pose {errors.pose_error_deg:.1f} degrees, "
@@ -61,7 +68,12 @@ def evaluate_command(plan: EvaluationPlan, say: Callable[[str], None]) -> dict[s
     document = evaluate(
         plan,
         lambda info: held_out_samples(
-            renderer, plan.seed, size=clip_size(info), num_frames=info.num_frames, fps=info.fps
+            renderer,
+            plan.seed,
+            size=clip_size(info),
+            num_frames=info.num_frames,
+            fps=info.fps,
+            plain=plan.plain,
         ),
         say,
     )

@@ -12,7 +12,7 @@ from threedimo_training.samples.sample import ROLES, Sample
 from threedimo_training.samples.sampler import draw_sample
 
 
-def probe_samples(renderer: Renderer, seed: int, *, held_out: bool) -> SampleSource:
+def probe_samples(renderer: Renderer, seed: int, *, held_out: bool, plain: bool = False) -> SampleSource:
     """Samples for the probe's frames: eight moments, one second apart, of every role in turn."""
 
     def draw(index: int) -> Sample:
@@ -26,13 +26,14 @@ def probe_samples(renderer: Renderer, seed: int, *, held_out: bool) -> SampleSou
             fps=1.0,
             role=ROLES[index % len(ROLES)],
             held_out=held_out,
+            plain=plain,
         )
 
     return draw
 
 
 def held_out_samples(
-    renderer: Renderer, seed: int, *, size: int, num_frames: int, fps: float
+    renderer: Renderer, seed: int, *, size: int, num_frames: int, fps: float, plain: bool = False
 ) -> SampleDrawer:
     """Samples as a model makes them: S x S pixels, its number of frames and its rate."""
 
@@ -47,6 +48,7 @@ def held_out_samples(
             fps=fps,
             role=role,
             held_out=True,
+            plain=plain,
         )
 
     return draw

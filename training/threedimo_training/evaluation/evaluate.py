@@ -64,6 +64,7 @@ class EvaluationPlan:
         seed: Which clips, and which noise.
         report: Folder for the HTML page, or None.
         device: As in `threedimo.checkpoints.load_pipeline`.
+        plain: On people in single colours in bare places, as the embedded model knows them.
     """
 
     model: str
@@ -74,6 +75,7 @@ class EvaluationPlan:
     report: Path | None = None
     device: str = "auto"
     adapter: Path | None = None
+    plain: bool = False
 
     def __post_init__(self):
         if not 1 <= self.clips <= MAX_CLIPS:
@@ -115,7 +117,7 @@ def evaluate(
     parts = [model_folder(plan.model), *([] if plan.adapter is None else [plan.adapter])]
     key = "-".join(content_hash(part)[:12] for part in parts)
     folder = plan.output.with_name(f"{plan.output.stem}-clips")
-    folder /= f"{_RECORDS}-{key}-{content_hash(plan.probe)[:12]}-{plan.seed}"
+    folder /= f"{_RECORDS}-{key}-{content_hash(plan.probe)[:12]}-{plan.seed}{'-plain' * plan.plain}"
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     pipeline = load_pipeline(plan.model, plan.adapter and str(plan.adapter), device=plan.device)
@@ -133,6 +135,7 @@ def evaluate(
         "seconds_per_clip": summarise([record.seconds for record in records]).mean,
         "clips": plan.clips,
         "seed": plan.seed,
+        "plain": plan.plain,
         "frames": {"count": info.num_frames, "size": clip_size(info), "fps": info.fps},
         "settings": {
             "num_inference_steps": info.num_inference_steps,

@@ -7,7 +7,7 @@ import numpy as np
 from threedimo_training.motion.skeleton import JOINT, SIDES
 from threedimo_training.people.bare_body import BareBody, relaxed
 from threedimo_training.people.hair import hair_thickness
-from threedimo_training.people.outfit import WHOLE, Fabric, Outfit, plain
+from threedimo_training.people.outfit import WHOLE, Fabric, Outfit, one_colour
 from threedimo_training.people.person import NUM_BANDS, Cloth
 from threedimo_training.people.regions import REGION, REGIONS
 from threedimo_training.people.shells import Shell, grid_faces
@@ -27,14 +27,17 @@ Band = tuple[Fabric, float]
 def cloth_of(outfit: Outfit) -> Cloth:
     """The colours of all materials."""
     bands = _trunk_bands(outfit) | _arm_bands(outfit) | _leg_bands(outfit)
-    skin, hair = plain(outfit.skin), plain(outfit.hair)
+    skin, hair = one_colour(outfit.skin), one_colour(outfit.hair)
     bands["head"] = [(skin, WHOLE if outfit.hair_style == "bald" else outfit.hairline), (hair, WHOLE)]
     bands["eyes"] = [
-        (plain(np.full(3, 0.03)), _PUPIL),
-        (plain(outfit.iris), _IRIS),
-        (plain(np.full(3, 0.93)), WHOLE),
+        (one_colour(np.full(3, 0.03)), _PUPIL),
+        (one_colour(outfit.iris), _IRIS),
+        (one_colour(np.full(3, 0.93)), WHOLE),
     ]
-    bands |= {"brows": [(plain(np.minimum(outfit.hair, 0.7 * outfit.skin)), WHOLE)], "hair": [(hair, WHOLE)]}
+    bands |= {
+        "brows": [(one_colour(np.minimum(outfit.hair, 0.7 * outfit.skin)), WHOLE)],
+        "hair": [(hair, WHOLE)],
+    }
     bands["accessory"] = [(outfit.hat, WHOLE)]
     rows = [_filled(bands[name]) for name in MATERIALS]
     return Cloth(
@@ -56,14 +59,14 @@ def _trunk_bands(outfit: Outfit) -> dict[str, list[Band]]:
     hips = outfit.bottoms[0] if outfit.skirt is None else outfit.skirt
     belt_end = outfit.waist + (_BELT if outfit.belt else 0)
     return {
-        "neck": [(outfit.top, outfit.collar), (plain(outfit.skin), WHOLE)],
+        "neck": [(outfit.top, outfit.collar), (one_colour(outfit.skin), WHOLE)],
         "torso": [(hips, outfit.waist), (outfit.belt or outfit.top, belt_end), (outfit.top, WHOLE)],
         "skirt": [(hips, WHOLE)],
     }
 
 
 def _arm_bands(outfit: Outfit) -> dict[str, list[Band]]:
-    skin = plain(outfit.skin)
+    skin = one_colour(outfit.skin)
     bands: dict[str, list[Band]] = {}
     for side, name in enumerate(SIDES):
         sleeve, glove = outfit.sleeves[side], outfit.gloves[side]
@@ -84,7 +87,7 @@ def _arm_bands(outfit: Outfit) -> dict[str, list[Band]]:
 
 
 def _leg_bands(outfit: Outfit) -> dict[str, list[Band]]:
-    skin, shoes = plain(outfit.skin), outfit.shoes
+    skin, shoes = one_colour(outfit.skin), outfit.shoes
     bands: dict[str, list[Band]] = {}
     for side, name in enumerate(SIDES):
         differs = outfit.bottoms[side] is not outfit.bottoms[0]
@@ -95,7 +98,11 @@ def _leg_bands(outfit: Outfit) -> dict[str, list[Band]]:
         if len(leg) == 1 and outfit.bottom_length < 1 - outfit.sock_height:
             leg.append((skin, 1 - outfit.sock_height))
         leg.append((skin if shoes is None or differs else outfit.socks, WHOLE))
-        foot = [(plain(outfit.soles), _SOLE), (shoes[side], _SHOE_TOP), leg[-1]] if shoes else [(skin, WHOLE)]
+        foot = (
+            [(one_colour(outfit.soles), _SOLE), (shoes[side], _SHOE_TOP), leg[-1]]
+            if shoes
+            else [(skin, WHOLE)]
+        )
         if outfit.bottom_length >= WHOLE and shoes:
             leg = leg[:-1]
             foot[-1] = leg[-1]

@@ -24,19 +24,22 @@ _TOE_ROUNDS = 5
 _HEM_ROUNDS = 2
 
 
-def make_person(seed: int) -> Person:
-    """The person of a seed: always the same body, face, hair and clothes. Identity "anny-<body>-<seed>"."""
-    return dress(load_bodies().body(body_of(seed)), seed)
+def make_person(seed: int, *, plain: bool = False) -> Person:
+    """The person of a seed: always the same body, face, hair and clothes. Identity "anny-<body>-<seed>".
+
+    `plain`: in clothes without patterns; see `draw_outfit`.
+    """
+    return dress(load_bodies().body(body_of(seed)), seed, plain=plain)
 
 
-def dress(body: BareBody, seed: int) -> Person:
+def dress(body: BareBody, seed: int, *, plain: bool = False) -> Person:
     """Put the clothes, the hair and the colours of a seed on a body.
 
     The identity is the body's name and the seed. A body with shoes stands on them: it is lifted so that the
     soles are at z = 0 again.
     """
     rng = np.random.default_rng([12, seed])
-    outfit = draw_outfit(rng, body.age, body.gender)
+    outfit = draw_outfit(rng, body.age, body.gender, plain=plain)
     points = _clothed(outfit, body)
     shells = hair_shells(outfit.hair_style, body, outfit.hair_length, rng)
     if outfit.skirt is not None:

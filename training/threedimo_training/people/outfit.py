@@ -32,7 +32,7 @@ class Fabric:
     period_m: float = 1.0
 
 
-def plain(colour: np.ndarray) -> Fabric:
+def one_colour(colour: np.ndarray) -> Fabric:
     """One colour from all sides."""
     return Fabric(colour, colour, colour)
 
@@ -96,27 +96,30 @@ class Outfit:
     looseness_m: tuple[float, float]
 
 
-def draw_outfit(rng: np.random.Generator, age: float, gender: float) -> Outfit:
-    """A whole appearance for a body of some age and gender (see `BareBody`)."""
+def draw_outfit(rng: np.random.Generator, age: float, gender: float, *, plain: bool = False) -> Outfit:
+    """A whole appearance for a body of some age and gender (see `BareBody`).
+
+    `plain`: without patterns, backs of another colour, and small things such as belts and gloves.
+    """
     skin, darkness = skin_colour(rng)
-    top = _top(rng)
-    sleeves = _sleeves(rng, top)
+    top = _top(rng, plain)
+    sleeves = _sleeves(rng, top, plain)
     sleeve_length = float(
         rng.choice([0.0, rng.uniform(0.28, 0.48), rng.uniform(0.5, 0.7), WHOLE], p=[0.1, 0.38, 0.14, 0.38])
     )
     wears_skirt = rng.random() < 0.42 * gender
-    trousers = _bottom(rng, top)
-    bottoms = (trousers, _bottom(rng, top) if rng.random() < 0.14 else trousers)
+    trousers = _bottom(rng, top, plain)
+    bottoms = (trousers, _bottom(rng, top, plain) if rng.random() < 0.14 else trousers)
     bottom_length = float(
         rng.choice([rng.uniform(0.3, 0.55), rng.uniform(0.65, 0.8), WHOLE], p=[0.24, 0.12, 0.64])
     )
     skirt = None
     if wears_skirt:
         skirt = top if rng.random() < 0.4 else trousers
-        under = plain(skin) if rng.random() < 0.6 else plain(other_colour(rng, skirt.front))
+        under = one_colour(skin) if rng.random() < 0.6 else one_colour(other_colour(rng, skirt.front))
         bottoms, bottom_length = (under, under), (0.12 if under.front is skin else WHOLE)
-    shoe = plain(cloth_colour(rng))
-    shoes = (shoe, plain(other_colour(rng, shoe.front)) if rng.random() < 0.1 else shoe)
+    shoe = one_colour(cloth_colour(rng))
+    shoes = (shoe, one_colour(other_colour(rng, shoe.front)) if rng.random() < 0.1 else shoe)
     boots = rng.random() < 0.14
     return Outfit(
         skin=skin,
@@ -126,23 +129,23 @@ def draw_outfit(rng: np.random.Generator, age: float, gender: float) -> Outfit:
         hair_style=_hair_style(rng, age, gender),
         hairline=float(rng.uniform(0.46, 0.56) + 0.08 * (age > 0.82) * (gender < 0.5)),
         hair_length=float(rng.random()),
-        hat=_two_sided(rng, cloth_colour(rng)),
+        hat=_two_sided(rng, cloth_colour(rng), plain),
         top=top,
         sleeves=sleeves,
         sleeve_length=sleeve_length,
         collar=float(rng.choice([0.2, 0.32, 0.62], p=[0.3, 0.5, 0.2])),
         waist=float(rng.uniform(0.24, 0.42)),
-        belt=plain(other_colour(rng, top.front, trousers.front)) if rng.random() < 0.35 else None,
+        belt=None if plain else _belt(rng, top, trousers),
         bottoms=bottoms,
         bottom_length=bottom_length,
         skirt=skirt,
         skirt_length=float(rng.uniform(0.36, 0.62)),
-        socks=shoe if boots else plain(cloth_colour(rng)),
+        socks=shoe if boots else one_colour(cloth_colour(rng)),
         sock_height=float(rng.uniform(0.2, 0.42) if boots else rng.uniform(0.09, 0.32)),
         shoes=None if rng.random() < 0.05 else shoes,
         soles=np.full(3, rng.choice([0.1, 0.35, 0.9])),
-        gloves=_in_pairs(rng, 0.09),
-        wristbands=_in_pairs(rng, 0.2),
+        gloves=(None, None) if plain else _in_pairs(rng, 0.09),
+        wristbands=(None, None) if plain else _in_pairs(rng, 0.2),
         looseness_m=(float(rng.uniform(0.005, 0.017)), float(rng.uniform(0.004, 0.014))),
     )
 
@@ -161,43 +164,51 @@ def _hair_style(rng: np.random.Generator, age: float, gender: float) -> HairStyl
     return list(chances)[int(rng.choice(len(total), p=total / total.sum()))]
 
 
-def _two_sided(rng: np.random.Generator, front: np.ndarray, *, pattern: int = SOLID) -> Fabric:
+def _two_sided(rng: np.random.Generator, front: np.ndarray, plain: bool, pattern: int = SOLID) -> Fabric:
     second = other_colour(rng, front)
-    back = other_colour(rng, front, second) if rng.random() < 0.65 else front
+    back = other_colour(rng, front, second) if not plain and rng.random() < 0.65 else front
     return Fabric(front, second, back, pattern, _PERIODS_M[pattern] * rng.uniform(0.8, 1.35))
 
 
-def _top(rng: np.random.Generator) -> Fabric:
+def _top(rng: np.random.Generator, plain: bool) -> Fabric:
+    if plain:
+        return _two_sided(rng, cloth_colour(rng), plain)
     patterns = [SOLID, RINGS, STRIPES, CHECKS, DOTS, LOGO]
     pattern = int(rng.choice(patterns, p=[0.3, 0.16, 0.12, 0.12, 0.12, 0.18]))
-    fabric = _two_sided(rng, cloth_colour(rng), pattern=pattern)
+    fabric = _two_sided(rng, cloth_colour(rng), plain, pattern)
     if fabric.back is fabric.front and pattern in (SOLID, RINGS, STRIPES):
         # a plain top would look the same from behind
         return Fabric(fabric.front, fabric.second, other_colour(rng, fabric.front), pattern, fabric.period_m)
     return fabric
 
 
-def _sleeves(rng: np.random.Generator, top: Fabric) -> tuple[Fabric, Fabric]:
+def _sleeves(rng: np.random.Generator, top: Fabric, plain: bool) -> tuple[Fabric, Fabric]:
     kind = rng.random()
     if kind < 0.45:
         # a mark on the chest does not repeat on the arms
         same = Fabric(top.front, top.second, top.back) if top.pattern == LOGO else top
         return same, same
-    first = _two_sided(rng, other_colour(rng, top.front))
+    first = _two_sided(rng, other_colour(rng, top.front), plain)
     if kind < 0.65:
         return first, first
-    second = _two_sided(rng, other_colour(rng, top.front, first.front))
+    second = _two_sided(rng, other_colour(rng, top.front, first.front), plain)
     return first, second
 
 
-def _bottom(rng: np.random.Generator, top: Fabric) -> Fabric:
+def _bottom(rng: np.random.Generator, top: Fabric, plain: bool) -> Fabric:
+    if plain:
+        return _two_sided(rng, other_colour(rng, top.front), plain)
     pattern = int(rng.choice([SOLID, RINGS, STRIPES, CHECKS], p=[0.76, 0.07, 0.1, 0.07]))
-    return _two_sided(rng, other_colour(rng, top.front), pattern=pattern)
+    return _two_sided(rng, other_colour(rng, top.front), plain, pattern)
+
+
+def _belt(rng: np.random.Generator, top: Fabric, trousers: Fabric) -> Fabric | None:
+    return one_colour(other_colour(rng, top.front, trousers.front)) if rng.random() < 0.35 else None
 
 
 def _in_pairs(rng: np.random.Generator, chance: float) -> tuple[Fabric | None, Fabric | None]:
     """Worn on both sides, or in half of the cases on one."""
     if rng.random() >= chance:
         return None, None
-    fabric = plain(cloth_colour(rng))
+    fabric = one_colour(cloth_colour(rng))
     return [(fabric, fabric), (fabric, None), (None, fabric)][int(rng.choice(3, p=[0.5, 0.25, 0.25]))]

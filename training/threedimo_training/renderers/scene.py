@@ -29,6 +29,7 @@ _ELBOW_ROOM_M = 0.8
 _INDOOR_MARGIN_M = 1.0
 _OUTDOOR_MARGIN_M = 55.0
 _OUTDOOR_SHARE = 0.3
+_PLAIN_TILE_M = 1.0
 
 
 class Block(NamedTuple):
@@ -127,11 +128,32 @@ class Scene(NamedTuple):
         return np.array(rows, np.float32)
 
 
-def make_scene(seed: int) -> Scene:
-    """The place and the light of a seed: about two rooms for each place under the open sky."""
+def make_scene(seed: int, *, plain: bool = False) -> Scene:
+    """The place and the light of a seed: about two rooms for each place under the open sky.
+
+    Args:
+        seed: Decides everything.
+        plain: Large tiles of two tones, which show how the camera moves, blank walls or hills, a clear sky,
+            and nothing that stands around.
+    """
     rng = np.random.default_rng([17, seed])
     place = _draw_outdoors(rng) if rng.random() < _OUTDOOR_SHARE else _draw_room(rng)
-    return Scene(**place, **_draw_light(rng, place["floor_colours"]))
+    scene = Scene(**place, **_draw_light(rng, place["floor_colours"]))
+    return _emptied(scene) if plain else scene
+
+
+def _emptied(scene: Scene) -> Scene:
+    first, second, _ = np.array(scene.floor_colours)
+    light = 0.5 * first + 0.5 * second
+    return scene._replace(
+        floor_kind=TILES,
+        floor_size_m=np.float32(_PLAIN_TILE_M),
+        floor_colours=(_floats(light), _floats(0.8 * light), _floats(0.8 * light)),
+        wall_kinds=scene.wall_kinds if scene.outdoors else (BLANK,) * 4,
+        picture_places=(_floats((0, 0, 0, 0)),) * 4,
+        blocks=tuple(block._replace(length_m=0.01, depth_m=0.01, height_m=0.0) for block in scene.blocks),
+        clouds=np.float32(0),
+    )
 
 
 def _draw_room(rng: np.random.Generator) -> dict[str, Any]:

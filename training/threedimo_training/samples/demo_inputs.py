@@ -13,7 +13,7 @@ from threedimo_training.samples.sampler import draw_sample
 SIZE_PX, FPS, NUM_FRAMES = 256, 24.0, 49
 
 
-def write_demo_inputs(folder: Path, seed: int, role: str) -> str:
+def write_demo_inputs(folder: Path, seed: int, role: str, *, plain: bool = False) -> str:
     """Write reference.png, driving.mp4 and camera_path.json from a held-out sample.
 
     The footage has a higher rate and size than the embedded model, as real footage has.
@@ -22,6 +22,7 @@ def write_demo_inputs(folder: Path, seed: int, role: str) -> str:
         folder: Where; made if it is missing.
         seed: Which sample.
         role: One of `threedimo_training.samples.sample.ROLES`.
+        plain: People in single colours in bare places.
 
     Returns:
         The text of the camera.
@@ -36,6 +37,7 @@ def write_demo_inputs(folder: Path, seed: int, role: str) -> str:
         fps=FPS,
         role=role,
         held_out=True,
+        plain=plain,
     )
     folder.mkdir(parents=True, exist_ok=True)
     write_png(folder / "reference.png", sample.target.frames[0])

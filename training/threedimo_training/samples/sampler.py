@@ -24,6 +24,7 @@ def draw_sample(
     held_out: bool = False,
     same_person: bool = False,
     motions: MotionSource | None = None,
+    plain: bool = False,
 ) -> Sample:
     """Draw one sample of the view-rich data (data section of the paper).
 
@@ -41,6 +42,8 @@ def draw_sample(
         held_out: Draw people and motions that training never sees, instead of those it sees.
         same_person: Let one person in one place be both driver and target.
         motions: Where motions come from; procedural ones unless given.
+        plain: People in single colours in bare places: for pictures so small that patterns are narrower than
+            a pixel, and a generator could only learn to blur them.
 
     Raises:
         InvalidRequest: The role is unknown.
@@ -55,6 +58,7 @@ def draw_sample(
         role=role,
         held_out=held_out,
         same_person=same_person,
+        plain=plain,
     )
     return _filmed(renderer, staged, sample_id, seed)
 

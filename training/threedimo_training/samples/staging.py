@@ -91,6 +91,7 @@ def stage_sample(
     role: str,
     held_out: bool = False,
     same_person: bool = False,
+    plain: bool = False,
 ) -> StagedSample:
     """Draw a sample without filming it; see `sampler.draw_sample`.
 
@@ -105,8 +106,8 @@ def stage_sample(
         motion = motions.draw(rng, num_frames, fps, held_out)
         performers = []
         for _ in range(1 if same_person else 2):
-            person = make_person(_draw_person_seed(rng, held_out))
-            scene = make_scene(int(rng.integers(2**31)))
+            person = make_person(_draw_person_seed(rng, held_out), plain=plain)
+            scene = make_scene(int(rng.integers(2**31)), plain=plain)
             performers.append(_Performance(person, place(motion, person), scene))
         driving, target, share = _stage(rng, performers[0], performers[-1], role, size, fps)
         tries += 1

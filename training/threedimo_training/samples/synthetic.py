@@ -15,7 +15,13 @@ from threedimo_training.shards.render_options import RenderOptions
 
 
 def draw_synthetic(
-    seed: int, shard_index: int, sample_index: int, options: RenderOptions, *, motions: str | None = None
+    seed: int,
+    shard_index: int,
+    sample_index: int,
+    options: RenderOptions,
+    *,
+    motions: str | None = None,
+    plain: bool = False,
 ) -> Sample:
     """Draw one sample of a folder of shards; roles take turns.
 
@@ -24,7 +30,8 @@ def draw_synthetic(
         shard_index: Which shard.
         sample_index: Which of its samples.
         options: What all samples share.
-        motions: Folder of recorded motions to perform, instead of procedural ones; bind it with
+        motions: Folder of recorded motions to perform, instead of procedural ones.
+        plain: People in single colours in bare places; see `draw_sample`. Bind this and `motions` with
             `functools.partial` to get a `shards.shard_task.Draw`.
 
     Raises:
@@ -41,6 +48,7 @@ def draw_synthetic(
         role=options.roles[(shard_index + sample_index) % len(options.roles)],
         held_out=options.held_out,
         motions=_motions(motions),
+        plain=plain,
     )
 
 
