@@ -2,6 +2,7 @@
 """3DiMo for Blender: a character performs the motion of footage, seen by the scene's own camera."""
 
 from . import (
+    camera_overlay,
     camera_reading,
     cli,
     model_menu,
@@ -19,6 +20,7 @@ _ROOMS = (
     preferences,
     properties,
     camera_reading,
+    camera_overlay,
     operators,
     take_operators,
     model_menu,

@@ -47,6 +47,18 @@ def is_stale(scene: bpy.types.Scene) -> bool:
     return settings.camera_read.rpartition(_BETWEEN)[0] != _settings_of(scene, camera)
 
 
+def keyed_frames(scene: bpy.types.Scene, camera: bpy.types.Object) -> list[int]:
+    """The scene frames where something that moves the camera, or its lens, has a key."""
+    stretch = scene.render.frame_map_new / scene.render.frame_map_old
+    frames: set[int] = set()
+    for action in _actions(_movers(scene, camera)):
+        for curve in _curves(action):
+            places = np.empty(2 * len(curve.keyframe_points), np.float32)
+            curve.keyframe_points.foreach_get("co", places)
+            frames.update(np.rint(places[::2] * stretch).astype(int).tolist())
+    return sorted(frames)
+
+
 def _settings_of(scene: bpy.types.Scene, camera: bpy.types.Object) -> str:
     """What a camera path takes from the scene itself, see `sample_camera`."""
     render, subject = scene.render, scene.threedimo.subject

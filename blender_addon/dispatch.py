@@ -20,7 +20,7 @@ from threedimo.errors import InvalidRequest, ServerUnreachable, ThreeDimoError
 from threedimo.wire.messages import Capabilities
 from threedimo.wire.model_ids import choose_model
 
-from . import filming, runtime
+from . import camera_overlay, filming, runtime
 from .batch import batch_shots
 from .camera_reading import remember_text
 from .filming import Filming
@@ -137,6 +137,7 @@ def _fix_single(scene: bpy.types.Scene, job_id: str) -> FixedShot:
     fixed = fix_shot(single_shot(scene), inputs, capabilities)
     if not scene.threedimo.use_custom_text:
         remember_text(scene, fixed.order.text)
+    camera_overlay.hold(fixed.shot, fixed.order.camera_path)
     return fixed
 
 

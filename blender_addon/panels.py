@@ -15,8 +15,8 @@ from .preferences import server_python
 from .properties import DRIVING_INPUTS, FILMED_SOURCES
 from .sequence import is_picture
 from .session import Session
+from .text_lines import wrapped
 
-_WORDS_PER_LINE_PX = 7.0
 _REMEDY = "What to do: "
 # What the frame of a box takes, and an icon in it.
 BOX_PX = 30.0
@@ -43,18 +43,6 @@ def draw_lines(layout: bpy.types.UILayout, text: str, width_px: float, icon: str
 def text_width_px(context: bpy.types.Context) -> float:
     """How wide the sidebar is, in pixels of an unscaled interface."""
     return context.region.width / context.preferences.system.ui_scale
-
-
-def wrapped(text: str, width_px: float) -> list[str]:
-    """The text in lines that fit."""
-    most = max(20, int(width_px / _WORDS_PER_LINE_PX) - 4)
-    lines: list[str] = []
-    for word in text.split():
-        if lines and len(lines[-1]) + 1 + len(word) <= most:
-            lines[-1] += f" {word}"
-        else:
-            lines.append(word)
-    return lines
 
 
 class Tab:
@@ -102,6 +90,8 @@ class THREEDIMO_PT_shot(Tab, bpy.types.Panel):
         row = box.row()
         row.prop(settings, "use_custom_text")
         row.operator("threedimo.read_camera", text="", icon="FILE_REFRESH")
+        shown = settings.show_overlay
+        row.operator("threedimo.show_overlay", text="", icon="OVERLAY", depress=shown).show = not shown
         if settings.use_custom_text:
             box.prop(settings, "camera_text", text="")
             return

@@ -172,6 +172,11 @@ class ThreeDimoSettings(bpy.types.PropertyGroup):
     camera_read: StringProperty(
         description="What the text was read from; empty once the camera has moved since"
     )
+    show_overlay: BoolProperty(
+        name="Show What Is Sent",
+        description="Show in the 3D view what is sent of the camera, once it was read",
+        default=True,
+    )
     use_custom_text: BoolProperty(
         name="Custom text",
         description="Send the text as written here instead of reading the camera",

@@ -6,10 +6,11 @@ import bpy
 from . import runtime
 from .batch import num_shots
 from .jobs import Job
-from .panels import BOX_PX, Tab, THREEDIMO_PT_shot, draw_lines, explain, text_width_px, wrapped
+from .panels import BOX_PX, Tab, THREEDIMO_PT_shot, draw_lines, explain, text_width_px
 from .properties import PLANE_PLACES, ThreeDimoShot, ThreeDimoTake
 from .session import Session
 from .take_records import is_lost, sameness
+from .text_lines import wrapped
 
 # A plane that shines is a blank card there.
 _WITHOUT_PLANES = ("WIREFRAME", "SOLID")
