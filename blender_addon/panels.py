@@ -111,10 +111,12 @@ class THREEDIMO_PT_shot(Tab, bpy.types.Panel):
             return
         try:
             sentence = shots.plan_shot(scene, session.capabilities).sentence()
+            result = shots.scene_result(scene, shots.scene_model(scene, session.capabilities)).sentence()
         except ThreeDimoError as error:
             explain(layout, str(error), width_px)
             return
         draw_lines(layout, sentence, width_px, "TIME")
+        draw_lines(layout, result, width_px, "IMAGE_DATA")
 
     def _draw_filming(self, layout: bpy.types.UILayout, scene: bpy.types.Scene, width_px: float) -> None:
         for clip in filming.waiting():
@@ -160,6 +162,8 @@ class THREEDIMO_PT_details(Tab, bpy.types.Panel):
         session = runtime.current_session()
         if session is not None and session.capabilities is not None:
             draw_model(layout, context.scene, session.capabilities)
+            layout.prop(settings, "size_preset")
+            layout.prop(settings, "speed_preset")
         if runtime.local_server.runs:
             layout.operator("threedimo.stop_server", icon="PAUSE")
 

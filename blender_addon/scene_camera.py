@@ -94,7 +94,7 @@ def sample_camera(
     if scene_frames is None:
         scene_frames = range(scene.frame_start, scene.frame_end + 1)
     metres = scene.unit_settings.scale_length
-    width, height = _square_pixels(scene)
+    width, height = picture_size(scene)
     poses, intrinsics = [], []
     subject_pose: np.ndarray | None = None
     with _only(scene, camera, subject) as (stage, stand_in):
@@ -137,7 +137,8 @@ def _only(
         bpy.data.scenes.remove(stage)
 
 
-def _square_pixels(scene: bpy.types.Scene) -> tuple[int, int]:
+def picture_size(scene: bpy.types.Scene) -> tuple[int, int]:
+    """Width and height of a scene's render in square pixels: another pixel aspect changes the height."""
     render = scene.render
     width = int(render.resolution_x * render.resolution_percentage / 100)
     height = int(render.resolution_y * render.resolution_percentage / 100)

@@ -15,7 +15,8 @@ from threedimo.wire.model_ids import choose_model
 from .driving import Driving, input_file, read_driving
 from .orders import Order
 from .performer import Performer
-from .scene_camera import sample_camera, scene_fps, shot_camera
+from .result_presets import ResultSettings, result_settings
+from .scene_camera import picture_size, sample_camera, scene_fps, shot_camera
 from .timeline import FrameMapping, plan
 
 
@@ -99,6 +100,12 @@ def scene_model(scene: bpy.types.Scene, capabilities: Capabilities) -> ModelInfo
     return choose_model(capabilities.models, scene.threedimo.model_id)
 
 
+def scene_result(scene: bpy.types.Scene, model: ModelInfo) -> ResultSettings:
+    """How this model makes the frames of a scene's shots, by what the panel says. Cheap enough to draw."""
+    settings = scene.threedimo
+    return result_settings(model, settings.size_preset, settings.speed_preset, picture_size(scene))
+
+
 def read_camera(shot: Shot) -> CameraPath:
     """The camera's path over the frames of a shot.
 
@@ -133,11 +140,11 @@ def fix_shot(shot: Shot, inputs: Inputs, capabilities: Capabilities) -> FixedSho
     """
     model = scene_model(shot.scene, capabilities)
     mapping = plan_frames(shot.scene, shot.scene_frames, model)
-    order = make_order(shot, inputs, read_camera(shot), model.id)
+    order = make_order(shot, inputs, read_camera(shot), model)
     return FixedShot(shot, order, mapping, inputs.driving.performer)
 
 
-def make_order(shot: Shot, inputs: Inputs, path: CameraPath, model_id: str) -> Order:
+def make_order(shot: Shot, inputs: Inputs, path: CameraPath, model: ModelInfo) -> Order:
     """The inputs of a shot with its camera. Driving footage that is to be filmed first is not in it yet."""
     driving = inputs.driving
     return Order(
@@ -148,5 +155,6 @@ def make_order(shot: Shot, inputs: Inputs, path: CameraPath, model_id: str) -> O
         text=shot_text(shot, path),
         camera_path=path,
         seed=shot.scene.threedimo.seed,
-        model_id=model_id,
+        model_id=model.id,
+        result=scene_result(shot.scene, model),
     )

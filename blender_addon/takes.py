@@ -22,6 +22,7 @@ from threedimo.errors import InvalidRequest, UnreadableMedia, UnwritableFolder
 
 from .jobs import PLANE_FOLDER, RESULT_FOLDER
 from .orders import Order
+from .result_presets import ResultSettings
 from .timeline import FrameMapping
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ class TakeSheet(
         queued_at: When it was queued: ISO 8601, UTC.
         camera_hash: SHA-256 of the camera path, by which equal camera work is recognised.
         model_id: Which of the server's models was asked for; "" before servers had several.
+        result: How the frames are made; None, the model's own way, before there was a choice.
     """
 
     job_id: str
@@ -84,6 +86,7 @@ class TakeSheet(
     seed: Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
     camera_hash: str
     model_id: Annotated[str, msgspec.Meta(max_length=200)] = ""
+    result: ResultSettings | None = None
 
 
 class _FirstInputFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -167,6 +170,7 @@ def write_take(
         seed=order.seed,
         camera_hash=camera_hash(order.camera_path),
         model_id=order.model_id,
+        result=order.result,
     )
     try:
         folder.mkdir(parents=True)
@@ -208,6 +212,7 @@ def read_order(folder: Path) -> tuple[TakeSheet, Order]:
         camera_path=CameraPath.from_json(folder / CAMERA_FILE),
         seed=sheet.seed,
         model_id=sheet.model_id,
+        result=sheet.result,
     )
     return sheet, order
 
