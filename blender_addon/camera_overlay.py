@@ -123,7 +123,7 @@ def _draw_words() -> None:
         for place, frame in held.lines.labels:
             seen = location_3d_to_region_2d(context.region, view, Vector(place))
             if seen is not None:
-                _write(font, frame, seen.x + 6 * scale, seen.y + 6 * scale, (*_VIEWS, alpha))
+                _write(font, frame, seen.x - 20 * scale, seen.y + 6 * scale, (*_VIEWS, alpha))
     left, width = _free_part(context)
     lines = wrapped(scene.threedimo.camera_text, width / scale) + ([_CHANGED] if stale else [])
     for row, line in enumerate(reversed(lines)):

@@ -13,6 +13,7 @@ from .model_menu import draw_model
 from .performer import filmed_sentence
 from .preferences import server_python
 from .properties import DRIVING_INPUTS, FILMED_SOURCES
+from .reference import REFERENCE_INPUTS
 from .sequence import is_picture
 from .session import Session
 from .text_lines import wrapped
@@ -68,7 +69,9 @@ class THREEDIMO_PT_shot(Tab, bpy.types.Panel):
         column = layout.column()
         column.use_property_split = True
         column.use_property_decorate = False
-        column.prop(settings, "reference_image")
+        column.prop(settings, "reference_source")
+        if REFERENCE_INPUTS[settings.reference_source]:
+            column.prop(settings, REFERENCE_INPUTS[settings.reference_source])
         column.prop(settings, "driving_source")
         column.prop(settings, DRIVING_INPUTS[settings.driving_source])
         if settings.driving_source == "FILE" and is_picture(Path(settings.driving_footage)):

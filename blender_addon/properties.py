@@ -40,6 +40,10 @@ PLANE_PLACES = (
 )
 
 
+def _is_picture(_settings: bpy.types.PropertyGroup, candidate: bpy.types.Image) -> bool:
+    return candidate.type not in {"RENDER_RESULT", "COMPOSITING"}
+
+
 def _is_camera(_settings: bpy.types.PropertyGroup, candidate: bpy.types.Object) -> bool:
     return candidate.type == "CAMERA"
 
@@ -90,8 +94,24 @@ class ThreeDimoShot(bpy.types.PropertyGroup):
 class ThreeDimoSettings(bpy.types.PropertyGroup):
     """The shot of a scene."""
 
-    reference_image: StringProperty(
+    reference_source: EnumProperty(
         name="Reference",
+        description="Where the picture of the character comes from, as it shall look in the first frame",
+        items=(
+            ("FILE", "File", "A picture on disk"),
+            ("IMAGE", "Image", "An image of this .blend, also one that was painted or is packed"),
+            ("RENDER", "Render", "What was rendered last, as it is seen, when you press Generate"),
+        ),
+        default="FILE",
+    )
+    reference_datablock: PointerProperty(
+        name="Image",
+        description="Picture of the character, as it shall look in the first frame",
+        type=bpy.types.Image,
+        poll=_is_picture,
+    )
+    reference_image: StringProperty(
+        name="File",
         description="Picture of the character, as it shall look in the first frame",
         subtype="FILE_PATH",
         options=_PATH_OPTIONS,
