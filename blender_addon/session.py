@@ -312,7 +312,7 @@ class Session:
                 lost = ServerUnreachable(
                     "the server did not confirm within a minute that it stops the job",
                     given=job.label,
-                    remedy="it is stopped once the server answers again; Reattach Jobs says what became of it",
+                    remedy="it is stopped once the server answers; Reattach Jobs says what became of it",
                 )
                 self._end(job, "failed", lost)
 
