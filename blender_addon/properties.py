@@ -37,6 +37,12 @@ PLANE_PLACES = (
         "Before Everything",
         "Just beyond the camera's clip start: nothing hides it, it hides all else, depth of field blurs it",
     ),
+    (
+        "UPRIGHT",
+        "Upright",
+        "Stands upright where the subject stands, to be looked at from anywhere; through the camera it fills "
+        "the picture",
+    ),
 )
 
 
