@@ -11,6 +11,7 @@ from . import (
     preferences,
     properties,
     runtime,
+    shot_list,
     take_operators,
     take_panels,
 )
@@ -23,6 +24,7 @@ _ROOMS = (
     camera_overlay,
     operators,
     take_operators,
+    shot_list,
     model_menu,
     panels,
     take_panels,

@@ -97,6 +97,14 @@ class ThreeDimoShot(bpy.types.PropertyGroup):
     takes: CollectionProperty(type=ThreeDimoTake)
 
 
+class ThreeDimoListedShot(bpy.types.PropertyGroup):
+    """A shot of a scene's list; its name is Blender's own `name`."""
+
+    camera: PointerProperty(name="Camera", type=bpy.types.Object, poll=_is_camera)
+    frame_start: IntProperty(name="Start", description="First frame")
+    frame_end: IntProperty(name="End", description="Last frame")
+
+
 class ThreeDimoSettings(bpy.types.PropertyGroup):
     """The shot of a scene."""
 
@@ -224,10 +232,13 @@ class ThreeDimoSettings(bpy.types.PropertyGroup):
     in_batch: BoolProperty(
         name="In the batch", description="Queue All Shots takes this scene along", default=True
     )
+    listed_shots: CollectionProperty(
+        type=ThreeDimoListedShot, description="Shots of a batch, in place of those that markers make"
+    )
     shots: CollectionProperty(type=ThreeDimoShot)
 
 
-CLASSES = (ThreeDimoTake, ThreeDimoShot, ThreeDimoSettings)
+CLASSES = (ThreeDimoTake, ThreeDimoShot, ThreeDimoListedShot, ThreeDimoSettings)
 
 
 def register() -> None:

@@ -9,6 +9,7 @@ from .jobs import Job
 from .panels import BOX_PX, Tab, THREEDIMO_PT_shot, draw_lines, explain, text_width_px
 from .properties import PLANE_PLACES, ThreeDimoShot, ThreeDimoTake
 from .session import Session
+from .shot_list import draw_list
 from .take_records import is_lost, sameness
 from .text_lines import wrapped
 
@@ -130,8 +131,8 @@ class THREEDIMO_PT_batch(Tab, bpy.types.Panel):
     bl_parent_id = THREEDIMO_PT_shot.bl_idname
     bl_options = {"DEFAULT_CLOSED"}
 
-    def draw(self, _context: bpy.types.Context) -> None:
-        """Draw the scenes with how many shots their markers make, and the button."""
+    def draw(self, context: bpy.types.Context) -> None:
+        """Draw the scenes with how many shots they have, this scene's list of shots, and the button."""
         layout = self.layout
         session = runtime.current_session()
         for scene in bpy.data.scenes:
@@ -139,6 +140,7 @@ class THREEDIMO_PT_batch(Tab, bpy.types.Panel):
             row.prop(scene.threedimo, "in_batch", text=scene.name)
             count = num_shots(scene)
             row.label(text="1 shot" if count == 1 else f"{count} shots")
+        draw_list(layout.column(align=True), context.scene)
         row = layout.row()
         row.enabled = session is not None and session.connected
         row.operator("threedimo.queue", icon="RENDER_ANIMATION")
