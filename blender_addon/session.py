@@ -177,6 +177,10 @@ class Session:
         self._works = [work for work in self._works if work.job_id != job_id]
         wait([work.future for work in ours if not work.future.cancel() and work.writes])
 
+    def tidy(self, call: Callable[[], object]) -> None:
+        """Do something with files after what is to be done with them already; nobody waits for it."""
+        self._thread.submit(call)
+
     def pump(self) -> list[Job]:
         """Do what can be done without waiting, and return the jobs that changed."""
         for work in [work for work in self._works if work.future.done()]:

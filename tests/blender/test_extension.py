@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
+import runpy
 import subprocess
 import sys
 import threading
@@ -45,6 +46,28 @@ def test_manifest_is_as_the_extensions_platform_wants_it(manifest, blender):
     for reason in manifest["permissions"].values():
         assert len(reason) <= 64
         assert not reason.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("license", ["SPDX:MIT"]), ("license", []), ("version", "0.0.1"), ("platforms", ["linux-x64"])],
+)
+def test_build_refuses_what_blenders_tool_lets_pass(manifest, field, value):
+    check = runpy.run_path(str(Path(__file__).resolve().parents[2] / "tools" / "build_extension.py"))
+    check["check_manifest"](manifest)
+
+    with pytest.raises(SystemExit, match=field):
+        check["check_manifest"](manifest | {field: value})
+
+
+def test_licence_is_in_the_zip_and_in_every_file(extension_zip, names):
+    with zipfile.ZipFile(extension_zip) as archive:
+        assert "GNU GENERAL PUBLIC LICENSE" in archive.read("LICENSE").decode()
+        sources = [name for name in names if name.endswith(".py")]
+        assert len(sources) > 30
+        for name in sources:
+            first = archive.read(name).decode().splitlines()[0]
+            assert first == "# SPDX-License-Identifier: GPL-3.0-or-later", name
 
 
 def test_blenders_own_tool_finds_the_zip_valid(extension_zip, blender):

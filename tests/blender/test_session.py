@@ -91,7 +91,7 @@ def test_server_of_another_version_is_named_as_such(make_session, home):
     session.pump()
 
     assert session.problem.code == "protocol.version"
-    assert "update" in str(session.problem)
+    assert "update the client, which is older" in str(session.problem)
 
 
 def test_server_that_hangs_never_holds_blender_up(make_session, silent_server):
