@@ -23,6 +23,7 @@ from threedimo.errors import (
     ServerUnreachable,
     ThreeDimoError,
     UnwritableFolder,
+    VersionMismatch,
     from_code,
 )
 from threedimo.wire.client import Client
@@ -272,7 +273,7 @@ class Session:
             case ConnectionLost():
                 self.problem = ServerUnreachable(event.reason)
             case Refused(job_id=None):
-                self.problem = event.error
+                self.problem = _in_blenders_words(event.error)
             case Jobs():
                 pass
             case _:
@@ -361,3 +362,10 @@ class Session:
             self._end(job, "failed", UnwritableFolder(f"cannot be made: {error.strerror}", given=job.folder))
         else:
             job.state, job.moved, job.total = "fetching", 0, 0
+
+
+def _in_blenders_words(error: ThreeDimoError) -> ThreeDimoError:
+    """What the protocol calls the client is this extension to whoever reads it here."""
+    if not isinstance(error, VersionMismatch):
+        return error
+    return VersionMismatch(str(error).removesuffix(".").replace("the client", "this extension"))

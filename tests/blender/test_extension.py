@@ -204,3 +204,30 @@ def test_disabling_and_enabling_leaves_nothing_behind(scene, blender, addon, ins
 
     assert scene.threedimo.seed == 7
     assert handlers(blender, installed.__name__) == listening
+
+
+def test_every_operator_is_documented_with_its_arguments(installed, blender):
+    """And the other way round: the README names no argument that is not there."""
+    guide = (Path(__file__).resolve().parents[2] / "blender_addon" / "README.md").read_text()
+    table = guide.partition("\n## Every operator and setting\n")[2].partition("Settings of a scene")[0]
+    rows = {}
+    for line in table.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        for name in re.findall(r"`(\w+)`", cells[0]):
+            rows[name] = set(re.findall(r"`(\w+)", cells[1])) if len(cells) > 1 else set()
+
+    operators = [name for name in dir(blender.ops.threedimo) if not name.startswith("_")]
+    assert len(operators) > 15
+    for name in operators:
+        properties = getattr(blender.ops.threedimo, name).get_rna_type().properties.keys()
+        assert rows[name] == set(properties) - {"rna_type"}, name
+
+
+def test_every_setting_is_documented(scene):
+    guide = (Path(__file__).resolve().parents[2] / "blender_addon" / "README.md").read_text()
+    table = guide.partition("Settings of a scene's shot")[2]
+    made_by_the_addon = {"shots", "camera_read", "name", "rna_type"}
+
+    settings = set(scene.threedimo.bl_rna.properties.keys()) - made_by_the_addon
+
+    assert {name for name in settings if f"`{name}`" not in table} == set()
