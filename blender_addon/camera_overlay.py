@@ -68,6 +68,19 @@ def held_lines(scene: bpy.types.Scene) -> OverlayLines | None:
     return None if held is None else held.lines
 
 
+def distance_sentence(scene: bpy.types.Scene) -> str:
+    """How far away the person is sent to be, in words: "person 4.2 m away (1 unit is 0.01 m)".
+
+    "" before the camera was read. It shows at a glance a scene whose units are not what they should be.
+    """
+    lines = held_lines(scene)
+    if lines is None or lines.distance_m is None:
+        return ""
+    metres = scene.unit_settings.scale_length
+    units = "" if metres == 1.0 else f" (1 unit is {metres:g} m)"
+    return f"person {lines.distance_m:.3g} m away{units}"
+
+
 def _shown(context: bpy.types.Context) -> _Held | None:
     """What is to be drawn in the view that is being drawn; None also where overlays are off."""
     scene, space = context.scene, context.space_data

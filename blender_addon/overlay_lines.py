@@ -29,12 +29,14 @@ class OverlayLines:
         views: (n, 3) pairs of points: the edges of what the camera sees in some frames.
         person: (n, 3) pairs of points: where the person stands and faces; empty where nobody does.
         labels: Where the number of each drawn frame goes.
+        distance_m: From the camera to the person in the first frame, in metres; None where nobody is.
     """
 
     path: np.ndarray
     views: np.ndarray
     person: np.ndarray
     labels: tuple[tuple[tuple[float, float, float], str], ...]
+    distance_m: float | None
 
 
 def overlay_lines(path: CameraPath, first_frame: int, keyed: Iterable[int], metres: float) -> OverlayLines:
@@ -54,6 +56,7 @@ def overlay_lines(path: CameraPath, first_frame: int, keyed: Iterable[int], metr
         views=np.concatenate([_view(path, frame, depth_m) for frame in frames]) / metres,
         person=_person(path) / metres,
         labels=tuple((tuple(map(float, positions[frame])), str(first_frame + frame)) for frame in frames),
+        distance_m=_first_distance_m(path),
     )
 
 
@@ -63,6 +66,12 @@ def _drawn_frames(num_frames: int, keyed: Iterable[int]) -> list[int]:
     if len(wanted) <= MAX_VIEWS:
         return wanted
     return [wanted[place] for place in np.linspace(0, len(wanted) - 1, MAX_VIEWS).round().astype(int)]
+
+
+def _first_distance_m(path: CameraPath) -> float | None:
+    if path.subject_position is None:
+        return None
+    return float(np.linalg.norm(path.subject_position - path.positions[0]))
 
 
 def _subject_distance_m(path: CameraPath) -> float:

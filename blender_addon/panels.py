@@ -8,6 +8,7 @@ import bpy
 from threedimo.errors import ThreeDimoError
 
 from . import filming, runtime, shots
+from .camera_overlay import distance_sentence
 from .camera_reading import is_stale
 from .model_menu import draw_model
 from .performer import filmed_sentence
@@ -103,8 +104,10 @@ class THREEDIMO_PT_shot(Tab, bpy.types.Panel):
             draw_lines(box, _STALE, width_px - BOX_PX, "INFO")
         column = box.column(align=True)
         column.active = not stale
-        for line in wrapped(settings.camera_text or "Read the camera to see its text.", width_px):
-            column.label(text=line)
+        text = settings.camera_text or "Read the camera to see its text."
+        for line in (*wrapped(text, width_px), distance_sentence(scene)):
+            if line:
+                column.label(text=line)
 
     def _draw_length(
         self, layout: bpy.types.UILayout, scene: bpy.types.Scene, session: Session | None, width_px: float

@@ -13,12 +13,14 @@ from .scene_camera import shot_camera
 def draw_list(layout: bpy.types.UILayout, scene: bpy.types.Scene) -> None:
     """Draw the listed shots of a scene, and the button that adds one."""
     for index, listed in enumerate(scene.threedimo.listed_shots):
-        row = layout.row(align=True)
+        box = layout.box().column(align=True)
+        row = box.row(align=True)
         row.prop(listed, "name", text="")
         row.prop(listed, "camera", text="")
-        row.prop(listed, "frame_start", text="")
-        row.prop(listed, "frame_end", text="")
         row.operator("threedimo.unlist_shot", text="", icon="X").index = index
+        row = box.row(align=True)
+        row.prop(listed, "frame_start")
+        row.prop(listed, "frame_end")
     layout.operator("threedimo.list_shot", icon="ADD")
 
 

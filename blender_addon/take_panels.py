@@ -140,7 +140,7 @@ class THREEDIMO_PT_batch(Tab, bpy.types.Panel):
             row.prop(scene.threedimo, "in_batch", text=scene.name)
             count = num_shots(scene)
             row.label(text="1 shot" if count == 1 else f"{count} shots")
-        draw_list(layout.column(align=True), context.scene)
+        draw_list(layout, context.scene)
         row = layout.row()
         row.enabled = session is not None and session.connected
         row.operator("threedimo.queue", icon="RENDER_ANIMATION")

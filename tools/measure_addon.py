@@ -66,6 +66,13 @@ def measure(bpy, addon) -> None:
     shot = addon("shots").single_shot(scene)
     path = addon("shots").read_camera(shot)
     report("make the overlay's lines", lambda: addon("camera_overlay").hold(shot, path))
+    plane = addon("image_plane").make_plane(scene, camera, "Plane")
+    mapping = addon("timeline").FrameMapping(1, NUM_FRAMES, 24.0, 49)
+    for place in ("SUBJECT", "UPRIGHT"):
+        report(
+            f"fit a plane, {place.lower()}",
+            lambda place=place: addon("image_plane").fit_plane(plane, scene, camera, path, mapping, place),
+        )
     bpy.ops.threedimo.read_camera()
     report("ask whether the words still hold", lambda: addon("camera_reading").is_stale(scene))
     addon("runtime").tick()

@@ -79,6 +79,18 @@ def test_lines_are_in_the_units_of_the_scene(blender, scene, camera, lines, addo
     np.testing.assert_allclose(in_centimetres.views, lines.views, atol=1e-4)
 
 
+def test_panel_says_how_far_away_the_person_is_sent_to_be(blender, scene, camera, drawn):
+    """A scene that is modelled in centimetres, and whose units do not say so, shows at once."""
+    assert "away" not in drawn("panels", "THREEDIMO_PT_shot").text
+    blender.ops.threedimo.read_camera()
+    assert "person 4.12 m away" in drawn("panels", "THREEDIMO_PT_shot").labels
+
+    scene.unit_settings.scale_length = 0.01
+    blender.ops.threedimo.read_camera()
+
+    assert "person 0.0412 m away (1 unit is 0.01 m)" in drawn("panels", "THREEDIMO_PT_shot").labels
+
+
 def test_baked_camera_shows_some_views_evenly(blender, scene, camera, addon):
     for frame in range(11, 51):
         camera.keyframe_insert("location", frame=frame)

@@ -134,7 +134,8 @@ def test_render_is_sent_as_it_is_seen(blender, scene, shot, press, render, view)
     mesh = blender.data.meshes.new("Wall")
     mesh.from_pydata([(-9, -9, -2), (9, -9, -2), (9, 9, -2), (-9, 9, -2)], [], [(0, 1, 2, 3)])
     material = blender.data.materials.new("Wall")
-    material.use_nodes = True
+    if material.node_tree is None:  # Blender 5 gives every material its nodes
+        material.use_nodes = True
     material.node_tree.nodes.clear()
     emission = material.node_tree.nodes.new("ShaderNodeEmission")
     output = material.node_tree.nodes.new("ShaderNodeOutputMaterial")
