@@ -62,6 +62,11 @@ def hold(shot: Shot, path: CameraPath) -> None:
     redraw_views()
 
 
+def is_shown(scene: bpy.types.Scene) -> bool:
+    """Whether the views of a scene show its camera: it is wanted, and was read since the file was opened."""
+    return scene.threedimo.show_overlay and scene.session_uid in _held
+
+
 def held_lines(scene: bpy.types.Scene) -> OverlayLines | None:
     """The lines that the views of a scene show; None before its camera was read."""
     held = _held.get(scene.session_uid)
@@ -193,14 +198,8 @@ def _read(scene: bpy.types.Scene) -> None:
 
 @persistent
 def _on_load(_file: str | Path) -> None:
-    """Another file: what was read of the last one goes; where this one shows words, their camera is read."""
+    """Another file: its cameras are read when somebody asks, for one on a heavy rig can take long."""
     _held.clear()
-    for scene in bpy.data.scenes:
-        if scene.threedimo.show_overlay and scene.threedimo.camera_text:
-            try:
-                _read(scene)
-            except ThreeDimoError:
-                continue  # the panel says what is wrong with the camera
 
 
 def register() -> None:

@@ -8,7 +8,7 @@ import bpy
 from threedimo.errors import ThreeDimoError
 
 from . import filming, runtime, shots
-from .camera_overlay import distance_sentence
+from .camera_overlay import distance_sentence, is_shown
 from .camera_reading import is_stale
 from .model_menu import draw_model
 from .performer import filmed_sentence
@@ -94,7 +94,7 @@ class THREEDIMO_PT_shot(Tab, bpy.types.Panel):
         row = box.row()
         row.prop(settings, "use_custom_text")
         row.operator("threedimo.read_camera", text="", icon="FILE_REFRESH")
-        shown = settings.show_overlay
+        shown = is_shown(scene)
         row.operator("threedimo.show_overlay", text="", icon="OVERLAY", depress=shown).show = not shown
         if settings.use_custom_text:
             box.prop(settings, "camera_text", text="")
