@@ -209,3 +209,21 @@ def test_hidden_overlay_costs_next_to_nothing(blender, scene, lines, addon):
         took_s.append(time.perf_counter() - start_s)
 
     assert np.median(took_s) < 0.0001
+
+
+def test_undo_and_deleted_scenes_leave_the_overlay_in_peace(blender, scene, camera, addon):
+    """What is held is plain numbers, by ids that outlive undo."""
+    held = addon("camera_overlay").held_lines
+    blender.ops.ed.undo_push(message="before")
+    blender.ops.threedimo.read_camera()
+    blender.ops.ed.undo_push(message="read")
+    lines = held(scene)
+
+    assert blender.ops.ed.undo() == {"FINISHED"}
+
+    assert blender.context.scene.threedimo.camera_text == ""
+    assert held(blender.context.scene) is lines
+    other = blender.data.scenes.new("Left over")
+    blender.data.scenes.remove(blender.context.scene)
+    assert held(other) is None
+    addon("runtime").tick()

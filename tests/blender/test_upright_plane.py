@@ -164,3 +164,35 @@ def test_camera_that_looks_straight_down_is_refused_and_nothing_changes(blender,
 
     assert (shot.plane.location, shot.plane_place) == before
     assert len(shot.plane.data.vertices) == 4
+
+
+def test_it_outlives_saving_and_loading(blender, scene, plane, tmp_path):
+    before = {frame: corners(blender, scene, plane, frame) for frame in FRAMES}
+    blender.ops.wm.save_mainfile()
+    blender.ops.wm.open_mainfile(filepath=str(tmp_path / "shot.blend"))
+
+    loaded = blender.context.scene
+    (shot,) = loaded.threedimo.shots
+    assert shot.plane_place == "UPRIGHT"
+    for frame in FRAMES:
+        np.testing.assert_allclose(corners(blender, loaded, shot.plane, frame), before[frame], atol=1e-5)
+
+
+def test_undo_lays_it_down_and_redo_stands_it_up(blender, scene, camera, leave_take):
+    leave_take(camera, scene_frames=FRAMES, num_frames=5)
+    blender.ops.threedimo.reattach()
+    blender.ops.ed.undo_push(message="arrived")
+    blender.ops.threedimo.place_plane(shot=0, place="UPRIGHT")
+    blender.ops.ed.undo_push(message="placed")
+
+    def state():
+        (shot,) = blender.context.scene.threedimo.shots
+        return shot.plane_place, len(shot.plane.data.vertices), shot.plane.constraints[0].mute
+
+    assert state() == ("UPRIGHT", 17 * 17, True)
+    assert blender.ops.ed.undo() == {"FINISHED"}
+    assert state() == ("SUBJECT", 4, False)
+    assert blender.ops.ed.redo() == {"FINISHED"}
+    assert state() == ("UPRIGHT", 17 * 17, True)
+    blender.ops.threedimo.place_plane(shot=0, place="SUBJECT")
+    assert state() == ("SUBJECT", 4, False)
