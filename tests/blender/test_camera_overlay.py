@@ -103,6 +103,19 @@ def test_baked_camera_shows_some_views_evenly(blender, scene, camera, addon):
     assert set(np.diff(shown)) <= {3, 4}
 
 
+def test_keys_of_the_person_are_no_views_and_those_of_a_parent_are(blender, scene, camera, addon):
+    scene.threedimo.subject.keyframe_insert("location", frame=33)
+    crane = blender.data.objects.new("Crane", None)
+    scene.collection.objects.link(crane)
+    camera.parent = crane
+    crane.keyframe_insert("location", frame=44)
+    blender.ops.threedimo.read_camera()
+
+    shown = [int(name) for _, name in addon("camera_overlay").held_lines(scene).labels]
+
+    assert shown == [11, 20, 40, 44, 50]
+
+
 def test_lines_of_a_still_camera_without_a_person(addon):
     from threedimo.camera import CameraPath
 
