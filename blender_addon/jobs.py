@@ -124,10 +124,10 @@ class Job:
 
     def sentence(self) -> str:
         """What goes on, in a few words: "denoising 3/10, about 12 s left"."""
-        if self.cancel_asked_at is not None and not self.ended:
-            return "cancelling"
         if self.state in ("sending", "fetching") and self.total:
             return f"{self.state} {self.moved / 1e6:.1f} of {self.total / 1e6:.1f} MB"
+        if self.cancel_asked_at is not None and not self.ended:
+            return "cancelling"
         if self.state != "running" or not self.phase:
             return self.state
         left = "" if self.eta_s is None else f", about {self.eta_s:.0f} s left"

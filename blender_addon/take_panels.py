@@ -115,10 +115,9 @@ def _draw_take(column: bpy.types.UILayout, shot: ThreeDimoShot, take: ThreeDimoT
     facts = (
         f"Seed {take.seed}, model {take.model_id or 'not known yet'}",
         f"Camera {take.camera_hash[:8]}, {take.queued_at[:16].replace('T', ' ')} UTC",
-        take.made_as,
         take.text,
     )
-    for fact in facts:
+    for fact in (*facts, take.made_as):
         for line in wrapped(fact, width_px):
             column.label(text=line)
 
