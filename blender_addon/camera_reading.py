@@ -87,6 +87,8 @@ def _hangs_on(*objects: bpy.types.Object | None) -> list[bpy.types.ID]:
         found.append(item)
         waiting.append(item.parent)
         waiting.extend(getattr(constraint, "target", None) for constraint in item.constraints)
+        if isinstance(item.data, bpy.types.Curve):
+            found.append(item.data)  # where on its path somebody is can be keyed there
     return found
 
 
