@@ -2,6 +2,7 @@
 """3DiMo for Blender: a character performs the motion of footage, seen by the scene's own camera."""
 
 from . import (
+    camera_overlay,
     camera_reading,
     cli,
     model_menu,
@@ -10,6 +11,7 @@ from . import (
     preferences,
     properties,
     runtime,
+    shot_list,
     take_operators,
     take_panels,
 )
@@ -19,8 +21,10 @@ _ROOMS = (
     preferences,
     properties,
     camera_reading,
+    camera_overlay,
     operators,
     take_operators,
+    shot_list,
     model_menu,
     panels,
     take_panels,

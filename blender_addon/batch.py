@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a batch consists of: the shots of each scene, cut where markers bind cameras."""
+"""What a batch consists of: the shots of each scene, from its list or cut where markers bind cameras."""
 
 from __future__ import annotations
 
@@ -7,31 +7,40 @@ from itertools import pairwise
 
 import bpy
 
-from threedimo.errors import InvalidRequest, InvalidScene
+from threedimo.errors import InvalidCameraPath, InvalidRequest, InvalidScene
 
+from .properties import ThreeDimoListedShot
 from .shots import Shot, single_shot
 
 
 def scene_shots(scene: bpy.types.Scene) -> list[Shot]:
     """The shots of a scene, in order.
 
-    Without a camera in the panel, each marker that binds one begins a shot that lasts to the next such
-    marker or the end of the frame range; the first also has the frames before it, as in Blender itself.
-    Otherwise the frame range is one shot.
+    A scene with a list of shots has those. Otherwise, without a camera in the panel, each marker that binds
+    one begins a shot that lasts to the next such marker or the end of the frame range; the first also has the
+    frames before it, as in Blender itself. With a camera there, or without such markers, the frame range is
+    one shot.
 
     Raises:
-        InvalidCameraPath: The scene has no camera.
+        InvalidCameraPath: The scene, or a shot of its list, has no camera.
+        InvalidScene: A shot of the list ends before it begins.
         InvalidRequest: One custom text would be sent with several shots.
     """
-    cuts = _cuts(scene)
-    if scene.threedimo.camera is not None or not cuts:
+    listed, cuts = scene.threedimo.listed_shots, _cuts(scene)
+    if not listed and (scene.threedimo.camera is not None or not cuts):
         return [single_shot(scene)]
-    if len(cuts) > 1 and scene.threedimo.use_custom_text:
+    count = len(listed) or len(cuts)
+    if count > 1 and scene.threedimo.use_custom_text:
         raise InvalidRequest(
             "a custom text describes one shot",
-            given=f"{len(cuts)} shots in scene {scene.name}",
+            given=f"{count} shots in scene {scene.name}",
             remedy="untick Custom text, so that each camera is described by itself",
         )
+    if listed:
+        return [
+            Shot(scene, each.camera, each.name, _listed_frames(scene, each), is_cut=count > 1)
+            for each in listed
+        ]
     starts = [scene.frame_start, *(marker.frame for marker in cuts[1:]), scene.frame_end + 1]
     return [
         Shot(scene, marker.camera, marker.name, range(*frames), is_cut=len(cuts) > 1)
@@ -41,6 +50,8 @@ def scene_shots(scene: bpy.types.Scene) -> list[Shot]:
 
 def num_shots(scene: bpy.types.Scene) -> int:
     """How many shots `scene_shots` finds. Cheap enough to draw."""
+    if scene.threedimo.listed_shots:
+        return len(scene.threedimo.listed_shots)
     return 1 if scene.threedimo.camera is not None else max(1, len(_cuts(scene)))
 
 
@@ -71,6 +82,22 @@ def batch_scenes(names: list[str]) -> list[bpy.types.Scene]:
                 "no such scene", given=name, allowed=", ".join(scene.name for scene in bpy.data.scenes)
             )
     return [bpy.data.scenes[name] for name in names]
+
+
+def _listed_frames(scene: bpy.types.Scene, listed: ThreeDimoListedShot) -> range:
+    if listed.camera is None:
+        raise InvalidCameraPath(
+            "a listed shot has no camera",
+            given=f"{listed.name} of {scene.name}",
+            remedy="choose its camera under Batch, or take it off the list",
+        )
+    if listed.frame_end < listed.frame_start:
+        raise InvalidScene(
+            "a listed shot ends before it begins",
+            given=f"{listed.name} of {scene.name}: {listed.frame_start} to {listed.frame_end}",
+            remedy="correct its frames under Batch",
+        )
+    return range(listed.frame_start, listed.frame_end + 1)
 
 
 def _cuts(scene: bpy.types.Scene) -> list[bpy.types.TimelineMarker]:

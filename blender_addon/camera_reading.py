@@ -47,6 +47,18 @@ def is_stale(scene: bpy.types.Scene) -> bool:
     return settings.camera_read.rpartition(_BETWEEN)[0] != _settings_of(scene, camera)
 
 
+def keyed_frames(scene: bpy.types.Scene, camera: bpy.types.Object) -> list[int]:
+    """The scene frames where something that moves the camera, or its lens, has a key."""
+    stretch = scene.render.frame_map_new / scene.render.frame_map_old
+    frames: set[int] = set()
+    for action in _actions([*_hangs_on(camera), camera.data]):
+        for curve in _curves(action):
+            places = np.empty(2 * len(curve.keyframe_points), np.float32)
+            curve.keyframe_points.foreach_get("co", places)
+            frames.update(np.rint(places[::2] * stretch).astype(int).tolist())
+    return sorted(frames)
+
+
 def _settings_of(scene: bpy.types.Scene, camera: bpy.types.Object) -> str:
     """What a camera path takes from the scene itself, see `sample_camera`."""
     render, subject = scene.render, scene.threedimo.subject
@@ -60,9 +72,14 @@ def _settings_of(scene: bpy.types.Scene, camera: bpy.types.Object) -> str:
 
 
 def _movers(scene: bpy.types.Scene, camera: bpy.types.Object) -> list[bpy.types.ID]:
-    """The camera, the subject, and whatever they hang on by parents and constraints, each with its data."""
+    """The camera, the subject and whatever they hang on by parents and constraints, and the lens."""
+    return [*_hangs_on(camera, scene.threedimo.subject), camera.data]
+
+
+def _hangs_on(*objects: bpy.types.Object | None) -> list[bpy.types.ID]:
+    """Objects with all that they hang on by parents and constraints."""
     found: list[bpy.types.ID] = []
-    waiting = [camera, scene.threedimo.subject]
+    waiting = list(objects)
     while waiting:
         item = waiting.pop()
         if item is None or item in found:
@@ -70,7 +87,9 @@ def _movers(scene: bpy.types.Scene, camera: bpy.types.Object) -> list[bpy.types.
         found.append(item)
         waiting.append(item.parent)
         waiting.extend(getattr(constraint, "target", None) for constraint in item.constraints)
-    return [*found, camera.data]
+        if isinstance(item.data, bpy.types.Curve):
+            found.append(item.data)  # where on its path somebody is can be keyed there
+    return found
 
 
 def _actions(movers: list[bpy.types.ID]) -> Iterator[bpy.types.Action]:

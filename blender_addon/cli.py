@@ -90,6 +90,7 @@ def _takes(_: argparse.Namespace) -> int:
             "chosen": shot.chosen == take.job_id,
             "seed": take.seed,
             "model_id": take.model_id,
+            "made_as": take.made_as,
             "queued_at": take.queued_at,
             "text": take.text,
             "camera_hash": take.camera_hash,

@@ -20,17 +20,18 @@ from threedimo.errors import InvalidRequest, ServerUnreachable, ThreeDimoError
 from threedimo.wire.messages import Capabilities
 from threedimo.wire.model_ids import choose_model
 
-from . import filming, runtime
+from . import camera_overlay, filming, runtime
 from .batch import batch_shots
 from .camera_reading import remember_text
 from .filming import Filming
 from .jobs import Job
 from .performer import Performer, with_uid
 from .playblast import Clip, film_now
-from .preferences import takes_folder
+from .preferences import cache_limit, takes_folder
+from .results_cache import trim_results
 from .scene_camera import scene_fps
 from .shots import FixedShot, Shot, fix_shot, plan_frames, read_inputs, single_shot
-from .take_records import ShotKey, find_take, require_take, same_take, take_folder
+from .take_records import ShotKey, all_takes, find_take, require_take, same_take, take_folder
 from .takes import FOOTAGE_FOLDER, check_job_id, read_order, write_take
 
 LARGEST_SEED = 2**31 - 1
@@ -137,6 +138,7 @@ def _fix_single(scene: bpy.types.Scene, job_id: str) -> FixedShot:
     fixed = fix_shot(single_shot(scene), inputs, capabilities)
     if not scene.threedimo.use_custom_text:
         remember_text(scene, fixed.order.text)
+    camera_overlay.hold(fixed.shot, fixed.order.camera_path)
     return fixed
 
 
@@ -224,4 +226,12 @@ def _queue(fixed: FixedShot, known_hashes: dict[str, str], job_id: str) -> Job:
     job = runtime.session().start(job_id, label, folder, fixed.mapping, fixed.order)
     runtime.own(job, shot.scene, key)
     require_take(job_id).take.same_as = same_as
+    _trim_cache()
     return job
+
+
+def _trim_cache() -> None:
+    limit = cache_limit()
+    if limit is not None:
+        kept = frozenset(found.take.job_id for found in all_takes())
+        runtime.session().tidy(partial(trim_results, *limit, kept))

@@ -9,6 +9,10 @@ import bpy
 
 from .timeline import FrameMapping
 
+# Before and after the shot Blender clamps to 0 and to the duration. With files from 00000 on and this offset
+# both ends name a file that is there; any other pair renders magenta on one side.
+FRAME_OFFSET = -1
+
 
 def load_frames(frames: Path, name: str) -> bpy.types.Image:
     """The image of a folder with `00000.png` and on, one for every scene frame of a shot."""
@@ -20,11 +24,9 @@ def load_frames(frames: Path, name: str) -> bpy.types.Image:
 
 def play_shot(user: bpy.types.ImageUser, mapping: FrameMapping) -> None:
     """Let such an image show each scene frame's own file, and the first or last one beside the shot."""
-    # Before and after the shot Blender clamps to 0 and to the duration. With files from 00000 on and an
-    # offset of -1 both ends name a file that is there; any other pair renders magenta on one side.
     user.frame_start = mapping.frame_start
     user.frame_duration = mapping.num_scene_frames
-    user.frame_offset = -1
+    user.frame_offset = FRAME_OFFSET
     user.use_cyclic = False
     user.use_auto_refresh = True
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Frames as a plane in the scene, fitted to the camera's frustum, at the subject or before everything.
+"""Frames as a plane in the scene, fitted to the camera: at the subject, before everything, or upright.
 
 The size comes from the camera path that was sent, not from the camera as it is now, and is keyed where the
 lens or the distance changes. The plane follows the camera by a Child Of constraint without scale: a camera's
@@ -20,6 +20,7 @@ from threedimo.errors import InvalidCameraPath
 
 from .plane_material import make_material
 from .timeline import FrameMapping
+from .upright_plane import discard_mesh, is_upright, lie_down, stand_upright, upright_points
 
 COLLECTION_NAME = "3DiMo"
 
@@ -28,7 +29,7 @@ _CLEARANCE = 2.0
 # One before everything, in clip starts: at 1 rounding would let it flicker.
 _FOREMOST = 1.1
 
-PlanePlace = Literal["SUBJECT", "FOREMOST"]
+PlanePlace = Literal["SUBJECT", "FOREMOST", "UPRIGHT"]
 Visibility = Literal["always", "shot", "hidden"]
 
 
@@ -74,17 +75,25 @@ def fit_plane(
         camera: What it follows.
         path: The camera as it was sent, one pose per scene frame, cropped to the frames' size (`for_size`).
         mapping: Which scene frames the shot has.
-        place: As far away as the subject, or just beyond the camera's clip start, where nothing hides it.
+        place: As far away as the subject; just beyond the camera's clip start, where nothing hides it; or
+            upright where the subject stands, see `upright_plane`.
 
     Raises:
-        InvalidCameraPath: The path has no subject.
+        InvalidCameraPath: The path has no subject, or looks too steeply at it for an upright plane.
     """
-    _delete_keys(plane, ("location", "scale"), _shot_frames(mapping))
-    clip_start = camera.data.clip_start
+    clip_start, metres = camera.data.clip_start, scene.unit_settings.scale_length
+    if place == "UPRIGHT":
+        points = upright_points(path, metres)
+        _delete_keys(plane, ("location", "scale"), _shot_frames(mapping))
+        stand_upright(plane, points, mapping)
+        return
     if place == "FOREMOST":
         depths = np.full(path.num_frames, _FOREMOST * clip_start)
     else:
-        depths = subject_depths(path, scene.unit_settings.scale_length, _CLEARANCE * clip_start)
+        depths = subject_depths(path, metres, _CLEARANCE * clip_start)
+    _delete_keys(plane, ("location", "scale"), _shot_frames(mapping))
+    if is_upright(plane):
+        lie_down(plane, _quad(plane.name))
     _place(plane, *frustum_quad(path, depths), mapping)
 
 
@@ -107,8 +116,7 @@ def remove_plane(plane: bpy.types.Object) -> None:
     tree = material.node_tree if material is not None else None
     images = [node.image for node in tree.nodes if node.type == "TEX_IMAGE"] if tree is not None else []
     bpy.data.objects.remove(plane)
-    if not mesh.users:
-        bpy.data.meshes.remove(mesh)
+    discard_mesh(mesh)
     if material is not None and not material.users:
         bpy.data.materials.remove(material)
     for image in images:

@@ -75,6 +75,7 @@ class Job:
         model_id: Which model made the frames, once they are here.
         preview: How one of its frames looks by now, as a JPEG; the newest, until somebody shows it.
         error: Why the job failed.
+        cancel_asked_at: When the server was asked to stop it (`time.monotonic`); None if nobody did.
         fraction: How much of the whole job is done, from 0 to 1, as of the last `advance`.
     """
 
@@ -93,6 +94,7 @@ class Job:
     model_id: str = ""
     preview: bytes | None = field(default=None, repr=False)
     error: ThreeDimoError | None = None
+    cancel_asked_at: float | None = None
     fraction: float = 0.0
 
     @property
@@ -124,6 +126,8 @@ class Job:
         """What goes on, in a few words: "denoising 3/10, about 12 s left"."""
         if self.state in ("sending", "fetching") and self.total:
             return f"{self.state} {self.moved / 1e6:.1f} of {self.total / 1e6:.1f} MB"
+        if self.cancel_asked_at is not None and not self.ended:
+            return "cancelling"
         if self.state != "running" or not self.phase:
             return self.state
         left = "" if self.eta_s is None else f", about {self.eta_s:.0f} s left"

@@ -13,7 +13,7 @@ from bpy.props import BoolProperty, StringProperty
 
 from threedimo.errors import ThreeDimoError
 
-from . import camera_reading, dispatch, filming, runtime, shots, waiting
+from . import camera_overlay, camera_reading, dispatch, filming, runtime, shots, waiting
 from .batch import batch_scenes
 from .jobs import Job
 from .preferences import server_python
@@ -168,6 +168,7 @@ class THREEDIMO_OT_read_camera(bpy.types.Operator):
             return report(self, error)
         context.scene.threedimo.use_custom_text = False
         camera_reading.remember_text(context.scene, shots.shot_text(shot, path))
+        camera_overlay.hold(shot, path)
         return {"FINISHED"}
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from threedimo.wire.assets import make_asset
 from threedimo.wire.messages import CameraTrack, Footage, GenerateRequest
 
+from .result_presets import ResultSettings
 from .timeline import FrameMapping
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class Order:
         camera_path: The same, exactly; one pose per scene frame.
         seed: The same seed gives the same frames.
         model_id: Which of the server's models makes them; "" in takes from before servers had several.
+        result: How they are made; None, the model's own way, in takes from before there was a choice.
     """
 
     reference_image: Path
@@ -39,6 +41,7 @@ class Order:
     camera_path: CameraPath
     seed: int
     model_id: str
+    result: ResultSettings | None = None
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ def build_request(order: Order, mapping: FrameMapping) -> Submission:
     """Read and name the files, and write the camera down. Runs in the thread."""
     reference = make_asset(order.reference_image, order.reference_image.name)
     driving = [make_asset(path, path.name) for path in order.driving_files]
-    path = order.camera_path
+    path, result = order.camera_path, order.result
     request = GenerateRequest(
         reference_image=reference,
         driving_footage=Footage(files=driving, fps=order.driving_fps, start_s=order.driving_start_s),
@@ -69,6 +72,9 @@ def build_request(order: Order, mapping: FrameMapping) -> Submission:
         ),
         num_frames=mapping.num_frames,
         fps=mapping.fps,
+        width=result.width if result else None,
+        height=result.height if result else None,
+        num_inference_steps=result.num_inference_steps if result else None,
         seed=order.seed,
         previews=True,
     )

@@ -8,15 +8,17 @@ import bpy
 from threedimo.errors import ThreeDimoError
 
 from . import filming, runtime, shots
+from .camera_overlay import distance_sentence, is_shown
 from .camera_reading import is_stale
 from .model_menu import draw_model
 from .performer import filmed_sentence
 from .preferences import server_python
 from .properties import DRIVING_INPUTS, FILMED_SOURCES
+from .reference import REFERENCE_INPUTS
 from .sequence import is_picture
 from .session import Session
+from .text_lines import wrapped
 
-_WORDS_PER_LINE_PX = 7.0
 _REMEDY = "What to do: "
 # What the frame of a box takes, and an icon in it.
 BOX_PX = 30.0
@@ -45,18 +47,6 @@ def text_width_px(context: bpy.types.Context) -> float:
     return context.region.width / context.preferences.system.ui_scale
 
 
-def wrapped(text: str, width_px: float) -> list[str]:
-    """The text in lines that fit."""
-    most = max(20, int(width_px / _WORDS_PER_LINE_PX) - 4)
-    lines: list[str] = []
-    for word in text.split():
-        if lines and len(lines[-1]) + 1 + len(word) <= most:
-            lines[-1] += f" {word}"
-        else:
-            lines.append(word)
-    return lines
-
-
 class Tab:
     """Where every panel of ours is."""
 
@@ -80,7 +70,9 @@ class THREEDIMO_PT_shot(Tab, bpy.types.Panel):
         column = layout.column()
         column.use_property_split = True
         column.use_property_decorate = False
-        column.prop(settings, "reference_image")
+        column.prop(settings, "reference_source")
+        if REFERENCE_INPUTS[settings.reference_source]:
+            column.prop(settings, REFERENCE_INPUTS[settings.reference_source])
         column.prop(settings, "driving_source")
         column.prop(settings, DRIVING_INPUTS[settings.driving_source])
         if settings.driving_source == "FILE" and is_picture(Path(settings.driving_footage)):
@@ -102,6 +94,8 @@ class THREEDIMO_PT_shot(Tab, bpy.types.Panel):
         row = box.row()
         row.prop(settings, "use_custom_text")
         row.operator("threedimo.read_camera", text="", icon="FILE_REFRESH")
+        shown = is_shown(scene)
+        row.operator("threedimo.show_overlay", text="", icon="OVERLAY", depress=shown).show = not shown
         if settings.use_custom_text:
             box.prop(settings, "camera_text", text="")
             return
@@ -110,8 +104,10 @@ class THREEDIMO_PT_shot(Tab, bpy.types.Panel):
             draw_lines(box, _STALE, width_px - BOX_PX, "INFO")
         column = box.column(align=True)
         column.active = not stale
-        for line in wrapped(settings.camera_text or "Read the camera to see its text.", width_px):
-            column.label(text=line)
+        text = settings.camera_text or "Read the camera to see its text."
+        for line in (*wrapped(text, width_px), distance_sentence(scene)):
+            if line:
+                column.label(text=line)
 
     def _draw_length(
         self, layout: bpy.types.UILayout, scene: bpy.types.Scene, session: Session | None, width_px: float
@@ -121,10 +117,12 @@ class THREEDIMO_PT_shot(Tab, bpy.types.Panel):
             return
         try:
             sentence = shots.plan_shot(scene, session.capabilities).sentence()
+            result = shots.scene_result(scene, shots.scene_model(scene, session.capabilities)).sentence()
         except ThreeDimoError as error:
             explain(layout, str(error), width_px)
             return
         draw_lines(layout, sentence, width_px, "TIME")
+        draw_lines(layout, result, width_px, "IMAGE_DATA")
 
     def _draw_filming(self, layout: bpy.types.UILayout, scene: bpy.types.Scene, width_px: float) -> None:
         for clip in filming.waiting():
@@ -170,6 +168,8 @@ class THREEDIMO_PT_details(Tab, bpy.types.Panel):
         session = runtime.current_session()
         if session is not None and session.capabilities is not None:
             draw_model(layout, context.scene, session.capabilities)
+            layout.prop(settings, "size_preset")
+            layout.prop(settings, "speed_preset")
         if runtime.local_server.runs:
             layout.operator("threedimo.stop_server", icon="PAUSE")
 

@@ -4,7 +4,7 @@
 from pathlib import Path
 
 import bpy
-from bpy.props import StringProperty
+from bpy.props import FloatProperty, StringProperty
 
 from threedimo.errors import AccessRefused
 from threedimo.wire.connection import ConnectionInfo, find_server
@@ -43,6 +43,17 @@ class ThreeDimoPreferences(bpy.types.AddonPreferences):
         ),
         subtype="DIR_PATH",
     )
+    cache_gb: FloatProperty(
+        name="Cache size",
+        description=(
+            "How many gigabytes the results of files that were never saved may take up. Of more, the oldest "
+            "are deleted with the next shot, never those of the open file. 0 keeps all"
+        ),
+        default=0.0,
+        min=0.0,
+        soft_max=100.0,
+        precision=1,
+    )
 
     def draw(self, _context: bpy.types.Context) -> None:
         """Draw the preferences."""
@@ -54,6 +65,8 @@ class ThreeDimoPreferences(bpy.types.AddonPreferences):
         layout.operator("threedimo.connect", icon="LINKED")
         layout.prop(self, "server_python")
         layout.prop(self, "output_folder")
+        if not self.output_folder:
+            layout.prop(self, "cache_gb")
 
 
 def _preferences() -> ThreeDimoPreferences:
@@ -98,6 +111,18 @@ def takes_folder() -> Path:
         return Path(bpy.path.abspath(chosen))
     if bpy.data.is_saved:
         return Path(bpy.data.filepath).parent / "threedimo"
+    return _own_folder()
+
+
+def cache_limit() -> tuple[Path, int] | None:
+    """The folder whose results are bounded, and by how many bytes; None where new takes go elsewhere."""
+    preferences = _preferences()
+    if preferences.output_folder or bpy.data.is_saved or not preferences.cache_gb:
+        return None
+    return _own_folder(), int(preferences.cache_gb * 1e9)
+
+
+def _own_folder() -> Path:
     return Path(bpy.utils.extension_path_user(__package__, path="results", create=True))
 
 

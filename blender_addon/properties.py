@@ -15,6 +15,8 @@ from bpy.props import (
     StringProperty,
 )
 
+from .result_presets import SIZE_PRESETS, SPEED_PRESETS
+
 # Paths beside the .blend start with //; from 4.5 on Blender asks for such a property to say so.
 _PATH_OPTIONS = {"PATH_SUPPORTS_BLEND_RELATIVE"} if bpy.app.version >= (4, 5, 0) else set()
 
@@ -35,7 +37,17 @@ PLANE_PLACES = (
         "Before Everything",
         "Just beyond the camera's clip start: nothing hides it, it hides all else, depth of field blurs it",
     ),
+    (
+        "UPRIGHT",
+        "Upright",
+        "Stands upright where the subject stands, to be looked at from anywhere; through the camera it fills "
+        "the picture",
+    ),
 )
+
+
+def _is_picture(_settings: bpy.types.PropertyGroup, candidate: bpy.types.Image) -> bool:
+    return candidate.type not in {"RENDER_RESULT", "COMPOSITING"}
 
 
 def _is_camera(_settings: bpy.types.PropertyGroup, candidate: bpy.types.Object) -> bool:
@@ -61,6 +73,7 @@ class ThreeDimoTake(bpy.types.PropertyGroup):
     text: StringProperty()
     camera_hash: StringProperty(description="Equal for equal camera work")
     model_id: StringProperty(description="Which model made it; empty until it is done")
+    made_as: StringProperty(description="Size of its frames and denoising steps, in words")
     same_as: IntProperty(
         description="Number of the take of its shot that was asked for exactly so; 0 for none"
     )
@@ -84,11 +97,35 @@ class ThreeDimoShot(bpy.types.PropertyGroup):
     takes: CollectionProperty(type=ThreeDimoTake)
 
 
+class ThreeDimoListedShot(bpy.types.PropertyGroup):
+    """A shot of a scene's list; its name is Blender's own `name`."""
+
+    camera: PointerProperty(name="Camera", type=bpy.types.Object, poll=_is_camera)
+    frame_start: IntProperty(name="Start", description="First frame")
+    frame_end: IntProperty(name="End", description="Last frame")
+
+
 class ThreeDimoSettings(bpy.types.PropertyGroup):
     """The shot of a scene."""
 
-    reference_image: StringProperty(
+    reference_source: EnumProperty(
         name="Reference",
+        description="Where the picture of the character comes from, as it shall look in the first frame",
+        items=(
+            ("FILE", "File", "A picture on disk"),
+            ("IMAGE", "Image", "An image of this .blend, also one that was painted or is packed"),
+            ("RENDER", "Render", "What was rendered last, as it is seen, when you press Generate"),
+        ),
+        default="FILE",
+    )
+    reference_datablock: PointerProperty(
+        name="Image",
+        description="Picture of the character, as it shall look in the first frame",
+        type=bpy.types.Image,
+        poll=_is_picture,
+    )
+    reference_image: StringProperty(
+        name="File",
         description="Picture of the character, as it shall look in the first frame",
         subtype="FILE_PATH",
         options=_PATH_OPTIONS,
@@ -172,6 +209,11 @@ class ThreeDimoSettings(bpy.types.PropertyGroup):
     camera_read: StringProperty(
         description="What the text was read from; empty once the camera has moved since"
     )
+    show_overlay: BoolProperty(
+        name="Show What Is Sent",
+        description="Show in the 3D view what is sent of the camera, once it was read",
+        default=True,
+    )
     use_custom_text: BoolProperty(
         name="Custom text",
         description="Send the text as written here instead of reading the camera",
@@ -180,14 +222,23 @@ class ThreeDimoSettings(bpy.types.PropertyGroup):
     model_id: StringProperty(
         name="Model", description="Which of the server's models makes the shots; empty means its first"
     )
+    size_preset: EnumProperty(
+        name="Size", description="How large the frames are", items=SIZE_PRESETS, default="MODEL"
+    )
+    speed_preset: EnumProperty(
+        name="Speed", description="How carefully the frames are made", items=SPEED_PRESETS, default="MODEL"
+    )
     seed: IntProperty(name="Seed", description="The same seed gives the same frames", default=0, min=0)
     in_batch: BoolProperty(
         name="In the batch", description="Queue All Shots takes this scene along", default=True
     )
+    listed_shots: CollectionProperty(
+        type=ThreeDimoListedShot, description="Shots of a batch, in place of those that markers make"
+    )
     shots: CollectionProperty(type=ThreeDimoShot)
 
 
-CLASSES = (ThreeDimoTake, ThreeDimoShot, ThreeDimoSettings)
+CLASSES = (ThreeDimoTake, ThreeDimoShot, ThreeDimoListedShot, ThreeDimoSettings)
 
 
 def register() -> None:

@@ -94,7 +94,8 @@ def sample_camera(
     if scene_frames is None:
         scene_frames = range(scene.frame_start, scene.frame_end + 1)
     metres = scene.unit_settings.scale_length
-    width, height = _square_pixels(scene)
+    width, height = picture_size(scene)
+    exact_size = _exact_size(scene)
     poses, intrinsics = [], []
     subject_pose: np.ndarray | None = None
     with _only(scene, camera, subject) as (stage, stand_in):
@@ -103,7 +104,7 @@ def sample_camera(
             depsgraph = stage.view_layers[0].depsgraph
             evaluated = camera.evaluated_get(depsgraph)
             poses.append(_pose(evaluated.matrix_world, metres))
-            intrinsics.append(_intrinsics(evaluated.data, width, height))
+            intrinsics.append(_intrinsics(evaluated.data, exact_size, height))
             if stand_in is not None and subject_pose is None:
                 subject_pose = np.array(stand_in.evaluated_get(depsgraph).matrix_world)
     if subject is None or subject_pose is None:
@@ -137,11 +138,18 @@ def _only(
         bpy.data.scenes.remove(stage)
 
 
-def _square_pixels(scene: bpy.types.Scene) -> tuple[int, int]:
+def picture_size(scene: bpy.types.Scene) -> tuple[int, int]:
+    """Width and height of a scene's render in square pixels: another pixel aspect changes the height."""
+    width, height = _exact_size(scene)
+    return width, max(1, round(height))
+
+
+def _exact_size(scene: bpy.types.Scene) -> tuple[int, float]:
+    """As `picture_size`, with the height that another pixel aspect really gives."""
     render = scene.render
     width = int(render.resolution_x * render.resolution_percentage / 100)
     height = int(render.resolution_y * render.resolution_percentage / 100)
-    return width, max(1, round(height * render.pixel_aspect_y / render.pixel_aspect_x))
+    return width, height * render.pixel_aspect_y / render.pixel_aspect_x
 
 
 def _pose(matrix_world: np.ndarray, metres: float) -> np.ndarray:
@@ -153,16 +161,23 @@ def _pose(matrix_world: np.ndarray, metres: float) -> np.ndarray:
     return pose
 
 
-def _intrinsics(lens: bpy.types.Camera, width: int, height: int) -> np.ndarray:
-    """Sensor and shift count along the fitted side; "auto" fits the longer one, by the sensor's width."""
+def _intrinsics(lens: bpy.types.Camera, size: tuple[int, float], num_rows: int) -> np.ndarray:
+    """Sensor and shift count along the fitted side; "auto" fits the longer one, by the sensor's width.
+
+    Args:
+        lens: The camera's data.
+        size: Width and height of the picture in square pixels.
+        num_rows: The height as a whole number: the rows are that much closer to each other or farther apart.
+    """
+    width, height = size
     fits_width = lens.sensor_fit == "HORIZONTAL" or (lens.sensor_fit == "AUTO" and width >= height)
     side = width if fits_width else height
     sensor = lens.sensor_height if lens.sensor_fit == "VERTICAL" else lens.sensor_width
-    focal = lens.lens / sensor * side
+    focal, rows = lens.lens / sensor * side, num_rows / height
     return np.array(
         [
             [focal, 0.0, width / 2 - lens.shift_x * side],
-            [0.0, focal, height / 2 + lens.shift_y * side],
+            [0.0, focal * rows, (height / 2 + lens.shift_y * side) * rows],
             [0.0, 0.0, 1.0],
         ]
     )

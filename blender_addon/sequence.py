@@ -116,7 +116,7 @@ def publish_pictures(unfinished: Path, home: Path) -> dict[Path, str]:
             unfinished.rename(target)
     except OSError as error:
         raise UnwritableFolder(
-            f"the filmed driving footage cannot be put in its place: {error.strerror}",
+            f"the pictures that were made for the shot cannot be put in their place: {error.strerror}",
             given=home,
             remedy="choose another output folder in the add-on's preferences, or free some space",
         ) from error

@@ -9,6 +9,7 @@ socket.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from threedimo.errors import (
     ServerUnreachable,
     ThreeDimoError,
     UnwritableFolder,
+    VersionMismatch,
     from_code,
 )
 from threedimo.wire.client import Client
@@ -45,6 +47,7 @@ from threedimo.wire.messages import (
 
 from .jobs import RESULT_FOLDER, Job, JobState
 from .orders import Order, Submission, build_request
+from .png_files import check_frames
 from .sequence import spread_frames
 from .takes import read_model_id, seal
 from .timeline import FrameMapping
@@ -56,6 +59,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CLIENT_NAME = "blender"
+# A server stops a job within one denoising step, which can be long on a slow device.
+CANCEL_DEADLINE_S = 60.0
 
 _JobEvent = Refused | Uploading | Accepted | Event | Progress | PreviewImage | Result | Fetching | Fetched
 
@@ -122,6 +127,8 @@ class Session:
                 self._prepare(job)
             elif not job.ended and job.state != "preparing":
                 self._client.subscribe(job.job_id, job.seq)
+            if job.cancel_asked_at is not None and not job.ended:
+                self._client.cancel(job.job_id)
 
     def start(self, job_id: str, label: str, folder: Path, mapping: FrameMapping, order: Order) -> Job:
         """Take on a shot, whose sheet is in the folder: the following pumps read, send and submit it.
@@ -146,11 +153,17 @@ class Session:
         return job
 
     def cancel(self, job_id: str) -> None:
-        """Ask the server to stop a job; one that was not submitted yet is dropped here."""
+        """Ask the server to stop a job; one that is not there yet, or done there already, ends here at once.
+
+        One that the server does not confirm within `CANCEL_DEADLINE_S` is given up.
+        """
         job = self.jobs[job_id]
-        if job.state == "preparing":
+        if job.state in ("preparing", "fetching"):
+            self._client.stop_fetching(job_id)
             self._end(job, "cancelled")
-        elif not job.ended:
+        elif not job.ended and job.cancel_asked_at is None:
+            job.cancel_asked_at = time.monotonic()
+            self._changed.add(job_id)
             self._client.cancel(job_id)
 
     def forget(self, job_id: str) -> None:
@@ -165,6 +178,10 @@ class Session:
         self._works = [work for work in self._works if work.job_id != job_id]
         wait([work.future for work in ours if not work.future.cancel() and work.writes])
 
+    def tidy(self, call: Callable[[], object]) -> None:
+        """Do something with files after what is to be done with them already; nobody waits for it."""
+        self._thread.submit(call)
+
     def pump(self) -> list[Job]:
         """Do what can be done without waiting, and return the jobs that changed."""
         for work in [work for work in self._works if work.future.done()]:
@@ -172,6 +189,7 @@ class Session:
             self._finish(work)
         for event in self._client.pump():
             self._take(event)
+        self._give_up_cancels(time.monotonic())
         # In the order in which they were queued: of two that arrive at once the later take is seen.
         changed = [job for job_id, job in self.jobs.items() if job_id in self._changed]
         self._changed.clear()
@@ -230,8 +248,10 @@ class Session:
         shown = job.mapping.result_frames()
 
         def spread() -> str:
+            check_frames(job.frames_folder, job.mapping.num_frames)
+            model_id = read_model_id(job.folder)
             spread_frames(job.frames_folder, job.plane_folder, shown)
-            return read_model_id(job.folder)
+            return model_id
 
         self._work(job, spread, self._ready, writes=True)
 
@@ -253,7 +273,7 @@ class Session:
             case ConnectionLost():
                 self.problem = ServerUnreachable(event.reason)
             case Refused(job_id=None):
-                self.problem = event.error
+                self.problem = _in_blenders_words(event.error)
             case Jobs():
                 pass
             case _:
@@ -290,9 +310,21 @@ class Session:
             case PreviewImage():
                 job.preview = event.jpeg
 
+    def _give_up_cancels(self, now: float) -> None:
+        for job in self.jobs.values():
+            asked_at = job.cancel_asked_at
+            if asked_at is not None and not job.ended and now - asked_at > CANCEL_DEADLINE_S:
+                lost = ServerUnreachable(
+                    "the server did not confirm within a minute that it stops the job",
+                    given=job.label,
+                    remedy="it is stopped once the server answers; Reattach Jobs says what became of it",
+                )
+                self._end(job, "failed", lost)
+
     def _refused(self, job: Job, event: Refused) -> None:
         if event.request == "cancel":
             # The job ended in the meantime, or is unknown; its own events say which.
+            job.cancel_asked_at = None
             log.info("job %s: %s", job.job_id, event.error)
             return
         self._end(job, "failed", event.error)
@@ -330,3 +362,10 @@ class Session:
             self._end(job, "failed", UnwritableFolder(f"cannot be made: {error.strerror}", given=job.folder))
         else:
             job.state, job.moved, job.total = "fetching", 0, 0
+
+
+def _in_blenders_words(error: ThreeDimoError) -> ThreeDimoError:
+    """What the protocol calls the client is this extension to whoever reads it here."""
+    if not isinstance(error, VersionMismatch):
+        return error
+    return VersionMismatch(str(error).removesuffix(".").replace("the client", "this extension"))

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import bpy
 
@@ -12,10 +11,14 @@ from threedimo.camera import CameraPath, describe
 from threedimo.wire.messages import Capabilities, ModelInfo
 from threedimo.wire.model_ids import choose_model
 
-from .driving import Driving, input_file, read_driving
+from .driving import Driving, read_driving
 from .orders import Order
 from .performer import Performer
-from .scene_camera import sample_camera, scene_fps, shot_camera
+from .preferences import takes_folder
+from .reference import Reference, check_reference, write_reference
+from .result_presets import ResultSettings, result_settings
+from .scene_camera import picture_size, sample_camera, scene_fps, shot_camera
+from .takes import FOOTAGE_FOLDER
 from .timeline import FrameMapping, plan
 
 
@@ -41,11 +44,11 @@ class Inputs:
     """What a shot is made of besides its camera.
 
     Attributes:
-        reference_image: Picture of the character.
+        reference: Picture of the character.
         driving: The motion.
     """
 
-    reference_image: Path
+    reference: Reference
     driving: Driving
 
 
@@ -99,6 +102,12 @@ def scene_model(scene: bpy.types.Scene, capabilities: Capabilities) -> ModelInfo
     return choose_model(capabilities.models, scene.threedimo.model_id)
 
 
+def scene_result(scene: bpy.types.Scene, model: ModelInfo) -> ResultSettings:
+    """How this model makes the frames of a scene's shots, by what the panel says. Cheap enough to draw."""
+    settings = scene.threedimo
+    return result_settings(model, settings.size_preset, settings.speed_preset, picture_size(scene))
+
+
 def read_camera(shot: Shot) -> CameraPath:
     """The camera's path over the frames of a shot.
 
@@ -115,14 +124,13 @@ def shot_text(shot: Shot, path: CameraPath) -> str:
 
 
 def read_inputs(scene: bpy.types.Scene) -> Inputs:
-    """The files that the panel names, as they stand now: of several that are missing the topmost is named.
+    """What the panel names, as it stands now: of several things that are missing the topmost is named.
 
     Raises:
-        MediaError: A file is not chosen, missing or empty.
+        MediaError: A file or image is not chosen, missing or empty.
         InvalidScene: There is nobody to film.
     """
-    reference_image = input_file(scene.threedimo.reference_image, "reference image")
-    return Inputs(reference_image, read_driving(scene))
+    return Inputs(check_reference(scene), read_driving(scene))
 
 
 def fix_shot(shot: Shot, inputs: Inputs, capabilities: Capabilities) -> FixedShot:
@@ -133,20 +141,25 @@ def fix_shot(shot: Shot, inputs: Inputs, capabilities: Capabilities) -> FixedSho
     """
     model = scene_model(shot.scene, capabilities)
     mapping = plan_frames(shot.scene, shot.scene_frames, model)
-    order = make_order(shot, inputs, read_camera(shot), model.id)
+    order = make_order(shot, inputs, read_camera(shot), model)
     return FixedShot(shot, order, mapping, inputs.driving.performer)
 
 
-def make_order(shot: Shot, inputs: Inputs, path: CameraPath, model_id: str) -> Order:
-    """The inputs of a shot with its camera. Driving footage that is to be filmed first is not in it yet."""
+def make_order(shot: Shot, inputs: Inputs, path: CameraPath, model: ModelInfo) -> Order:
+    """The inputs of a shot with its camera. Driving footage that is to be filmed first is not in it yet.
+
+    Raises:
+        MediaError, UnwritableFolder: The reference is an image that cannot be written as a file.
+    """
     driving = inputs.driving
     return Order(
-        reference_image=inputs.reference_image,
+        reference_image=write_reference(shot.scene, inputs.reference, takes_folder() / FOOTAGE_FOLDER),
         driving_files=driving.files,
         driving_fps=driving.fps,
         driving_start_s=driving.start_s,
         text=shot_text(shot, path),
         camera_path=path,
         seed=shot.scene.threedimo.seed,
-        model_id=model_id,
+        model_id=model.id,
+        result=scene_result(shot.scene, model),
     )

@@ -16,6 +16,11 @@ from .take_records import Found, find_take, require_take, take_folder
 from .takes import delete_files
 
 _DIALOG_WIDTH_PX = 420
+_USES = {
+    "BACKGROUND": take_uses.show_behind_camera,
+    "STRIP": take_uses.put_in_sequencer,
+    "IMAGE": take_uses.make_image,
+}
 
 
 class _OfTake:
@@ -152,16 +157,18 @@ class THREEDIMO_OT_use_take(_OfTake, bpy.types.Operator):
         items=(
             ("BACKGROUND", "Camera Background", "Behind what the shot's camera sees, in the viewport"),
             ("STRIP", "Sequencer Strip", "At its frames in the sequencer, in a channel that is free"),
+            ("IMAGE", "Image", "As an image of the file, for textures, the compositor and image editors"),
         ),
     )
 
     def execute(self, _context: bpy.types.Context) -> set[str]:
         """Show it there."""
-        use = take_uses.show_behind_camera if self.target == "BACKGROUND" else take_uses.put_in_sequencer
         try:
-            use(require_take(self.job_id))
+            made = _USES[self.target](require_take(self.job_id))
         except ThreeDimoError as error:
             return report(self, error)
+        if self.target == "IMAGE":
+            self.report({"INFO"}, f"The image is named {made.name}")
         return {"FINISHED"}
 
 

@@ -6,10 +6,12 @@ import bpy
 from . import runtime
 from .batch import num_shots
 from .jobs import Job
-from .panels import BOX_PX, Tab, THREEDIMO_PT_shot, draw_lines, explain, text_width_px, wrapped
+from .panels import BOX_PX, Tab, THREEDIMO_PT_shot, draw_lines, explain, text_width_px
 from .properties import PLANE_PLACES, ThreeDimoShot, ThreeDimoTake
 from .session import Session
+from .shot_list import draw_list
 from .take_records import is_lost, sameness
+from .text_lines import wrapped
 
 # A plane that shines is a blank card there.
 _WITHOUT_PLANES = ("WIREFRAME", "SOLID")
@@ -115,7 +117,7 @@ def _draw_take(column: bpy.types.UILayout, shot: ThreeDimoShot, take: ThreeDimoT
         f"Camera {take.camera_hash[:8]}, {take.queued_at[:16].replace('T', ' ')} UTC",
         take.text,
     )
-    for fact in facts:
+    for fact in (*facts, take.made_as):
         for line in wrapped(fact, width_px):
             column.label(text=line)
 
@@ -128,8 +130,8 @@ class THREEDIMO_PT_batch(Tab, bpy.types.Panel):
     bl_parent_id = THREEDIMO_PT_shot.bl_idname
     bl_options = {"DEFAULT_CLOSED"}
 
-    def draw(self, _context: bpy.types.Context) -> None:
-        """Draw the scenes with how many shots their markers make, and the button."""
+    def draw(self, context: bpy.types.Context) -> None:
+        """Draw the scenes with how many shots they have, this scene's list of shots, and the button."""
         layout = self.layout
         session = runtime.current_session()
         for scene in bpy.data.scenes:
@@ -137,6 +139,7 @@ class THREEDIMO_PT_batch(Tab, bpy.types.Panel):
             row.prop(scene.threedimo, "in_batch", text=scene.name)
             count = num_shots(scene)
             row.label(text="1 shot" if count == 1 else f"{count} shots")
+        draw_list(layout, context.scene)
         row = layout.row()
         row.enabled = session is not None and session.connected
         row.operator("threedimo.queue", icon="RENDER_ANIMATION")

@@ -77,6 +77,7 @@ def add_take(scene: bpy.types.Scene, job: Job, key: ShotKey) -> ThreeDimoTake:
     take.num_frames, take.scene_fps = job.mapping.num_frames, job.mapping.scene_fps
     take.queued_at, take.text, take.camera_hash = sheet.queued_at, sheet.text, sheet.camera_hash
     take.seed = sheet.seed
+    take.made_as = sheet.result.sentence() if sheet.result is not None else ""
     update_take(take, job)
     return take
 

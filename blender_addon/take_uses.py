@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Takes elsewhere than on their plane: behind what the camera sees, and in the sequencer."""
+"""Takes elsewhere than on their plane: behind what the camera sees, in the sequencer, and as an image."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import bpy
 
 from threedimo.errors import InvalidCameraPath
 
-from .frame_images import load_frames, match_colours, play_shot, stored_path
+from .frame_images import FRAME_OFFSET, load_frames, match_colours, play_shot, stored_path
 from .jobs import PLANE_FOLDER
 from .take_planes import require_frames
 from .take_records import Found, take_folder, take_mapping
 
-_SHOT = "threedimo_shot"
+_SHOT, _TAKE, _FRAMES = "threedimo_shot", "threedimo_take", "threedimo_frames"
 
 
 def show_behind_camera(found: Found) -> bpy.types.CameraBackgroundImage:
@@ -72,8 +72,42 @@ def put_in_sequencer(found: Found) -> Any:
     return strip
 
 
+def make_image(found: Found) -> bpy.types.Image:
+    """Give a take as an image of the file, for whatever takes images: textures, the compositor, editors.
+
+    It is kept also while nothing uses it. An image editor that is open shows it in the shot's time; elsewhere
+    the frames are those of `image["threedimo_frames"]`: start, duration and offset. Asked for again, the same
+    image is given.
+
+    Raises:
+        InvalidRequest: The take is not done yet.
+        UnreadableMedia: Its frames are no longer on disk.
+    """
+    scene, shot, take = found
+    require_frames(shot, take)
+    image = next((each for each in bpy.data.images if each.get(_TAKE) == take.job_id), None)
+    if image is None:
+        image = load_frames(take_folder(take) / PLANE_FOLDER, f"3DiMo {shot.name} take {take.number}")
+        image[_TAKE] = take.job_id
+        image[_FRAMES] = (shot.frame_start, shot.num_scene_frames, FRAME_OFFSET)
+        image.use_fake_user = True
+    match_colours(image.colorspace_settings, scene.view_settings.view_transform)
+    space = _image_editor()
+    if space is not None:
+        space.image = image
+        play_shot(space.image_user, take_mapping(shot, take))
+    return image
+
+
+def _image_editor() -> Any:
+    """The first image editor that is open and shows no UVs; None without a window."""
+    manager = bpy.context.window_manager
+    areas = [area for window in (manager.windows if manager else ()) for area in window.screen.areas]
+    return next((area.spaces.active for area in areas if area.ui_type == "IMAGE_EDITOR"), None)
+
+
 def remove_uses(folder: Path) -> None:
-    """Take backgrounds and strips away whose files are about to be deleted."""
+    """Take backgrounds, strips and images away whose files are about to be deleted."""
     for camera in bpy.data.cameras:
         for background in list(camera.background_images):
             if background.image is not None and _lies_in(background.image.filepath, folder):
@@ -83,6 +117,9 @@ def remove_uses(folder: Path) -> None:
         for strip in list(strips):
             if strip.type == "IMAGE" and _lies_in(strip.directory, folder):
                 strips.remove(strip)
+    for image in list(bpy.data.images):
+        if _TAKE in image and _lies_in(image.filepath, folder):
+            bpy.data.images.remove(image)
 
 
 def _strips(editor: bpy.types.SequenceEditor) -> Any:

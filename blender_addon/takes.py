@@ -22,6 +22,7 @@ from threedimo.errors import InvalidRequest, UnreadableMedia, UnwritableFolder
 
 from .jobs import PLANE_FOLDER, RESULT_FOLDER
 from .orders import Order
+from .result_presets import ResultSettings
 from .timeline import FrameMapping
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 SHEET_FILE = "take.json"
 CAMERA_FILE = "camera.json"
-# Beside the takes: what was filmed for them, which several can share.
+# Beside the takes: what was filmed for them, and references that are no files; several can share it.
 FOOTAGE_FOLDER = "footage"
 # Footage of 10,000 pictures in deep folders stays below this.
 MAX_SHEET_BYTES = 16 * 1024 * 1024
@@ -67,6 +68,7 @@ class TakeSheet(
         queued_at: When it was queued: ISO 8601, UTC.
         camera_hash: SHA-256 of the camera path, by which equal camera work is recognised.
         model_id: Which of the server's models was asked for; "" before servers had several.
+        result: How the frames are made; None, the model's own way, before there was a choice.
     """
 
     job_id: str
@@ -84,6 +86,7 @@ class TakeSheet(
     seed: Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
     camera_hash: str
     model_id: Annotated[str, msgspec.Meta(max_length=200)] = ""
+    result: ResultSettings | None = None
 
 
 class _FirstInputFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -167,6 +170,7 @@ def write_take(
         seed=order.seed,
         camera_hash=camera_hash(order.camera_path),
         model_id=order.model_id,
+        result=order.result,
     )
     try:
         folder.mkdir(parents=True)
@@ -200,7 +204,7 @@ def read_order(folder: Path) -> tuple[TakeSheet, Order]:
     """
     sheet = read_sheet(folder)
     order = Order(
-        reference_image=Path(sheet.reference_image.path),
+        reference_image=_moved(Path(sheet.reference_image.path), folder.parent),
         driving_files=tuple(_moved(Path(file.path), folder.parent) for file in sheet.driving_files),
         driving_fps=sheet.driving_fps,
         driving_start_s=sheet.driving_start_s,
@@ -208,6 +212,7 @@ def read_order(folder: Path) -> tuple[TakeSheet, Order]:
         camera_path=CameraPath.from_json(folder / CAMERA_FILE),
         seed=sheet.seed,
         model_id=sheet.model_id,
+        result=sheet.result,
     )
     return sheet, order
 
@@ -282,7 +287,7 @@ def is_complete(plane_folder: Path, num_scene_frames: int) -> bool:
 def delete_files(folder: Path, job_id: str) -> None:
     """Delete what belongs to a take, and nothing else that may lie in its folder.
 
-    What was filmed for it goes with the last take that was made of it.
+    What was filmed or written for it goes with the last take that was made of it.
 
     A .blend from elsewhere can name any folder: only one that carries the job's id and its sheet is touched.
 
@@ -302,7 +307,8 @@ def delete_files(folder: Path, job_id: str) -> None:
             (folder / name).unlink(missing_ok=True)
         if not any(folder.iterdir()):
             folder.rmdir()
-        _delete_unused_footage([Path(file.path) for file in sheet.driving_files], folder.parent)
+        for used in ([sheet.reference_image], sheet.driving_files):
+            _delete_unused_footage([Path(file.path) for file in used], folder.parent)
     except OSError as error:
         raise UnwritableFolder(
             f"the take's files cannot be deleted: {error.strerror}",
@@ -312,7 +318,7 @@ def delete_files(folder: Path, job_id: str) -> None:
 
 
 def _delete_unused_footage(files: list[Path], takes_folder: Path) -> None:
-    """Delete what was filmed for a take that is gone, unless another take beside it was made of it too."""
+    """Delete what was made for a take that is gone, unless another take beside it was made of it too."""
     footage = files[0].parent
     if footage.parent != takes_folder / FOOTAGE_FOLDER or not _FOOTAGE_NAME.fullmatch(footage.name):
         return

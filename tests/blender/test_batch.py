@@ -78,6 +78,63 @@ def test_one_custom_text_is_not_sent_with_several_shots(addon, scene, cameras, b
         addon("batch").scene_shots(scene)
 
 
+def test_list_of_shots_takes_the_place_of_markers(blender, addon, scene, cameras, bind, drawn):
+    """Listed by hand, by a script, with frames outside the scene's range and one camera twice."""
+    bind(("A", 1, cameras[0]), ("B", 21, cameras[1]))
+    add, remove = blender.ops.threedimo.list_shot, blender.ops.threedimo.unlist_shot
+    scene.threedimo.camera = cameras[1]
+    assert add() == {"FINISHED"}
+    assert cut(addon, scene) == [("Close", "Close", 1, 60, False)]
+
+    assert add(name="Far", camera="Wide", frame_start=70, frame_end=90) == {"FINISHED"}
+    assert add(name="Again", camera="Wide", frame_start=-10, frame_end=0) == {"FINISHED"}
+
+    assert cut(addon, scene) == [
+        ("Close", "Close", 1, 60, True),
+        ("Far", "Wide", 70, 90, True),
+        ("Again", "Wide", -10, 0, True),
+    ]
+    assert addon("batch").num_shots(scene) == 3
+    panel = drawn("take_panels", "THREEDIMO_PT_batch")
+    assert "3 shots" in panel.labels
+    assert {"threedimo.list_shot", "threedimo.unlist_shot"} <= set(panel.operators)
+    for _ in range(3):
+        assert remove(index=0) == {"FINISHED"}
+    scene.threedimo.camera = None
+    assert [shot[0] for shot in cut(addon, scene)] == ["A", "B"], "without a list it is the markers again"
+
+
+def test_list_that_cannot_be_made_says_which_shot(blender, addon, scene, cameras):
+    from threedimo.errors import InvalidCameraPath, InvalidRequest, InvalidScene
+
+    shots, add = addon("batch").scene_shots, blender.ops.threedimo.list_shot
+    with pytest.raises(RuntimeError, match="the scene has no such camera"):
+        add(camera="Gone")
+    with pytest.raises(RuntimeError, match="the list has no such shot"):
+        blender.ops.threedimo.unlist_shot(index=0)
+    add(name="Late", frame_start=9, frame_end=8)
+    with pytest.raises(InvalidScene, match="Late of Scene: 9 to 8"):
+        shots(scene)
+    scene.threedimo.listed_shots[0].frame_end = 20
+    add(name="Second")
+    scene.threedimo.use_custom_text = True
+    with pytest.raises(InvalidRequest, match="2 shots in scene Scene"):
+        shots(scene)
+    scene.threedimo.use_custom_text = False
+    scene.threedimo.listed_shots[1].camera = None
+    with pytest.raises(InvalidCameraPath, match="Second of Scene"):
+        shots(scene)
+
+
+def test_list_outlives_renaming_and_saving(blender, addon, scene, cameras, tmp_path):
+    blender.ops.threedimo.list_shot(name="Far", camera="Wide", frame_start=70, frame_end=90)
+    cameras[0].name, scene.name = "Crane", "Elsewhere"
+    blender.ops.wm.save_as_mainfile(filepath=str(tmp_path / "list.blend"))
+    blender.ops.wm.open_mainfile(filepath=str(tmp_path / "list.blend"))
+
+    assert cut(addon, blender.context.scene) == [("Far", "Crane", 70, 90, False)]
+
+
 def test_batch_has_the_shots_of_the_ticked_scenes(addon, blender, scene, cameras, bind):
     from threedimo.errors import InvalidScene
 

@@ -109,6 +109,30 @@ def test_words_are_marked_after_a_change_until_they_are_read_again(blender, chan
         assert not stale()
 
 
+def test_keys_of_a_path_that_the_camera_follows_count(blender, scene, rig, addon, stale):
+    """Blender's own Animate Path keys the curve and not the camera."""
+    curve = blender.data.curves.new("Path", "CURVE")
+    curve.dimensions = "3D"
+    spline = curve.splines.new("POLY")
+    spline.points.add(1)
+    spline.points[1].co = (3.0, 0.0, 0.0, 1.0)
+    path = blender.data.objects.new("Path", curve)
+    scene.collection.objects.link(path)
+    rig.constraints.new("FOLLOW_PATH").target = path
+    for frame, place in ((5, 0.0), (40, 100.0)):
+        curve.eval_time = place
+        curve.keyframe_insert("eval_time", frame=frame)
+    blender.context.view_layer.update()
+    blender.ops.threedimo.read_camera()
+    assert not stale()
+    assert {5, 40} <= set(addon("camera_reading").keyed_frames(scene, rig))
+
+    curve_of(addon, curve).keyframe_points[1].co[1] = 60.0
+    curve.animation_data.action.update_tag()
+
+    assert stale()
+
+
 @pytest.mark.parametrize("what", ["bystander", "bystander's key", "frame", "selection", "new object", "seed"])
 def test_words_that_still_hold_are_not_marked(change, stale, what):
     change(what)

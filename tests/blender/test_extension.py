@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
+import runpy
 import subprocess
 import sys
 import threading
@@ -45,6 +46,28 @@ def test_manifest_is_as_the_extensions_platform_wants_it(manifest, blender):
     for reason in manifest["permissions"].values():
         assert len(reason) <= 64
         assert not reason.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("license", ["SPDX:MIT"]), ("license", []), ("version", "0.0.1"), ("platforms", ["linux-x64"])],
+)
+def test_build_refuses_what_blenders_tool_lets_pass(manifest, field, value):
+    check = runpy.run_path(str(Path(__file__).resolve().parents[2] / "tools" / "build_extension.py"))
+    check["check_manifest"](manifest)
+
+    with pytest.raises(SystemExit, match=field):
+        check["check_manifest"](manifest | {field: value})
+
+
+def test_licence_is_in_the_zip_and_in_every_file(extension_zip, names):
+    with zipfile.ZipFile(extension_zip) as archive:
+        assert "GNU GENERAL PUBLIC LICENSE" in archive.read("LICENSE").decode()
+        sources = [name for name in names if name.endswith(".py")]
+        assert len(sources) > 30
+        for name in sources:
+            first = archive.read(name).decode().splitlines()[0]
+            assert first == "# SPDX-License-Identifier: GPL-3.0-or-later", name
 
 
 def test_blenders_own_tool_finds_the_zip_valid(extension_zip, blender):
@@ -147,9 +170,21 @@ def threads():
     return [thread for thread in threading.enumerate() if thread.name.startswith("threedimo")]
 
 
+def handlers(blender, module):
+    """What the add-on listens to: the lists of Blender's handlers that hold a function of it."""
+    return [
+        (name, function.__name__)
+        for name in dir(blender.app.handlers)
+        if isinstance(getattr(blender.app.handlers, name), list)
+        for function in getattr(blender.app.handlers, name)
+        if getattr(function, "__module__", "").startswith(module)
+    ]
+
+
 def test_disabling_and_enabling_leaves_nothing_behind(scene, blender, addon, installed, tmp_path):
     scene.threedimo.seed = 7
-    handlers = len(blender.app.handlers.load_post)
+    listening = handlers(blender, installed.__name__)
+    assert len(listening) > 3
     # A job whose frames are here starts the thread that lays them out.
     (tmp_path / "result" / "frames").mkdir(parents=True)
     mapping = addon("timeline").FrameMapping(1, 5, 24.0, 5)
@@ -161,11 +196,38 @@ def test_disabling_and_enabling_leaves_nothing_behind(scene, blender, addon, ins
         assert blender.app.timers.is_registered(timer)
         blender.ops.preferences.addon_disable(module=installed.__name__)
         assert not blender.app.timers.is_registered(timer)
-        assert len(blender.app.handlers.load_post) == handlers - 1
+        assert handlers(blender, installed.__name__) == []
         assert not hasattr(blender.types.Scene, "threedimo")
         assert not [name for name in dir(blender.types) if name.lower().startswith("threedimo")]
         assert not threads()
         blender.ops.preferences.addon_enable(module=installed.__name__)
 
     assert scene.threedimo.seed == 7
-    assert len(blender.app.handlers.load_post) == handlers
+    assert handlers(blender, installed.__name__) == listening
+
+
+def test_every_operator_is_documented_with_its_arguments(installed, blender):
+    """And the other way round: the README names no argument that is not there."""
+    guide = (Path(__file__).resolve().parents[2] / "blender_addon" / "README.md").read_text()
+    table = guide.partition("\n## Every operator and setting\n")[2].partition("Settings of a scene")[0]
+    rows = {}
+    for line in table.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        for name in re.findall(r"`(\w+)`", cells[0]):
+            rows[name] = set(re.findall(r"`(\w+)", cells[1])) if len(cells) > 1 else set()
+
+    operators = [name for name in dir(blender.ops.threedimo) if not name.startswith("_")]
+    assert len(operators) > 15
+    for name in operators:
+        properties = getattr(blender.ops.threedimo, name).get_rna_type().properties.keys()
+        assert rows[name] == set(properties) - {"rna_type"}, name
+
+
+def test_every_setting_is_documented(scene):
+    guide = (Path(__file__).resolve().parents[2] / "blender_addon" / "README.md").read_text()
+    table = guide.partition("Settings of a scene's shot")[2]
+    made_by_the_addon = {"shots", "camera_read", "name", "rna_type"}
+
+    settings = set(scene.threedimo.bl_rna.properties.keys()) - made_by_the_addon
+
+    assert {name for name in settings if f"`{name}`" not in table} == set()

@@ -65,6 +65,56 @@ def test_every_scene_frame_shows_its_result_frame(
         )
 
 
+@pytest.mark.parametrize("engine", ["CYCLES", "BLENDER_WORKBENCH"])
+@pytest.mark.parametrize(
+    ("fps", "fps_base", "model_fps", "num_scene_frames", "num_frames"),
+    [(24, 1.0, 8.0, 25, 9), (30, 1.0, 16.0, 17, 9), (24, 1.001, 16.0, 13, 9), (60, 1.0, 12.5, 43, 9)],
+)
+def test_planned_rates_show_what_is_on_at_that_time(
+    blender,
+    scene,
+    add_camera,
+    addon,
+    place,
+    render,
+    engine,
+    fps,
+    fps_base,
+    model_fps,
+    num_scene_frames,
+    num_frames,
+):
+    """Start, middle, end, before and after of a shot whose length the server's model decides."""
+    import msgspec
+
+    scene.render.fps, scene.render.fps_base = fps, fps_base
+    scene.frame_start, scene.frame_end = 101, 100 + num_scene_frames
+    scene_fps = addon("scene_camera").scene_fps(scene)
+    model = msgspec.defstruct("Model", [("fps", float), ("frame_step", int), ("max_frames", int)])
+    planned = addon("timeline").plan(101, 100 + num_scene_frames, scene_fps, model(model_fps, 4, 241))
+    assert planned.num_frames == num_frames
+    place(add_camera(), num_frames)
+
+    middle = 101 + num_scene_frames // 2
+    for scene_frame in (
+        80,
+        100,
+        101,
+        102,
+        middle - 1,
+        middle,
+        middle + 1,
+        scene.frame_end,
+        scene.frame_end + 1,
+        300,
+    ):
+        inside = min(max(scene_frame - 101, 0), num_scene_frames - 1)
+        # By the clock, and not by the code under test: the frame that has begun by then and not ended.
+        on = int(inside / scene_fps / (num_scene_frames / scene_fps) * num_frames + 1e-9)
+        shown = render(scene_frame, engine)[8, 8]
+        np.testing.assert_allclose(shown, code(on), atol=3, err_msg=f"at scene frame {scene_frame}")
+
+
 def border_is_inside(picture, background):
     """Whether the picture shows the plane, and nothing beside it, right up to its edges."""
     edge = np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]])

@@ -137,7 +137,7 @@ def test_first_missing_input_of_the_panel_is_named(blender, scene, addon, server
     assert "the shot is too short" in refusal()
 
 
-def test_sequence_is_sent_whole_with_its_rate(scene, arc, addon, tmp_path):
+def test_sequence_is_sent_whole_with_its_rate(scene, arc, addon, server_says, tmp_path):
     for name in ("woman.png", "walk_1.png", "walk_2.png", "walk_3.png"):
         (tmp_path / name).write_bytes(b"content")
     settings = scene.threedimo
@@ -147,7 +147,9 @@ def test_sequence_is_sent_whole_with_its_rate(scene, arc, addon, tmp_path):
     shot = addon("shots").single_shot(scene)
 
     inputs = addon("shots").read_inputs(scene)
-    order = addon("shots").make_order(shot, inputs, addon("shots").read_camera(shot), "tiny")
+    order = addon("shots").make_order(
+        shot, inputs, addon("shots").read_camera(shot), addon("dispatch")._capabilities().models[0]
+    )
 
     assert [file.name for file in order.driving_files] == ["walk_1.png", "walk_2.png", "walk_3.png"]
     assert order.driving_fps == 30.0

@@ -63,10 +63,7 @@ def server(home):
     log = home / "server.log"
     with log.open("w") as stream:
         process = subprocess.Popen(
-            [COMMAND, "serve", "--device", "cpu"],
-            env=environment,
-            stdout=stream,
-            stderr=stream,
+            [COMMAND, "serve", "--device", "cpu"], env=environment, stdout=stream, stderr=stream
         )
     try:
         deadline = time.monotonic() + START_S
@@ -84,8 +81,7 @@ def server(home):
 @pytest.fixture
 def shot(blender, scene, add_camera):
     """A camera that arcs around a target on a path of parents and constraints, 48 frames at 24 fps."""
-    for name in ("demo.mp4", "astronaut.png"):
-        assert (MEDIA / name).is_file(), "tools/fetch_test_media.py fetches the media"
+    assert (MEDIA / "astronaut.png").is_file(), "tools/fetch_test_media.py fetches the media"
     camera = add_camera(lens=35.0)
     pivot = blender.data.objects.new("Pivot", None)
     target = blender.data.objects.new("Target", None)
@@ -237,11 +233,21 @@ def test_running_take_is_seen_on_its_plane(blender, scene, server, shot, addon, 
     assert not [image for image in blender.data.images if image.packed_file]
 
 
-def test_model_that_is_chosen_makes_the_shot(blender, scene, server, shot, addon):
+@pytest.mark.parametrize("preset", [("HALF", "DRAFT", (32, 32, 5)), ("CAMERA", "FINE", (72, 40, 20))])
+def test_chosen_model_makes_the_shot_as_the_presets_say(blender, scene, server, shot, tmp_path, preset):
+    """And of a reference that is no file."""
+    blender.ops.wm.save_as_mainfile(filepath=str(tmp_path / "shot.blend"))
+    settings, scene.frame_end, scene.render.resolution_y = scene.threedimo, 112, 72
+    settings.size_preset, settings.speed_preset, numbers = preset
+    settings.reference_source = "IMAGE"
+    settings.reference_datablock = blender.data.images.load(settings.reference_image)
+    settings.reference_datablock.pack()
     assert blender.ops.threedimo.choose_model(model_id="twin") == {"FINISHED"}
     assert blender.ops.threedimo.generate() == {"FINISHED"}
     (record,) = scene.threedimo.shots[0].takes
     assert (record.state, record.model_id) == ("ready", "twin")
+    result = json.loads((tmp_path / "threedimo" / record.job_id / "result" / "result.json").read_text())
+    assert (result["width"], result["height"], result["num_inference_steps"]) == numbers
 
 
 def test_cancel_stops_a_job_at_the_server(blender, scene, server, shot, addon):

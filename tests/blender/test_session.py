@@ -91,7 +91,8 @@ def test_server_of_another_version_is_named_as_such(make_session, home):
     session.pump()
 
     assert session.problem.code == "protocol.version"
-    assert "update" in str(session.problem)
+    assert "the server speaks version 2 of the protocol and this extension version 1" in str(session.problem)
+    assert "What to do: update this extension, which is older" in str(session.problem)
 
 
 def test_server_that_hangs_never_holds_blender_up(make_session, silent_server):

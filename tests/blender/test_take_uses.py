@@ -67,7 +67,7 @@ def test_background_plays_in_the_shots_time_and_gives_way_to_another_take(blende
 
 
 def test_uses_go_with_the_files_and_stay_with_them(blender, scene, takes):
-    for target in ("BACKGROUND", "STRIP"):
+    for target in ("BACKGROUND", "STRIP", "IMAGE"):
         blender.ops.threedimo.use_take(job_id=takes[1], target=target)
     num_images = len(blender.data.images)
     blender.ops.threedimo.delete_take(job_id=takes[0], files=True)
@@ -77,11 +77,51 @@ def test_uses_go_with_the_files_and_stay_with_them(blender, scene, takes):
     assert strips(scene) == []
     assert len(scene.camera.data.background_images) == 0
     assert len(blender.data.images) < num_images
+    assert not [image for image in blender.data.images if "threedimo_take" in image]
 
 
 def test_a_take_that_is_not_there_is_refused(blender, scene, add_camera, leave_take):
     job = leave_take(add_camera(), scene_frames=FRAMES, num_frames=5, state="sending")
-    for target in ("BACKGROUND", "STRIP"):
+    for target in ("BACKGROUND", "STRIP", "IMAGE"):
         with pytest.raises(RuntimeError, match="no frames yet"):
             blender.ops.threedimo.use_take(job_id=job.job_id, target=target)
     assert strips(scene) == []
+
+
+@pytest.mark.parametrize("view", ["Standard", "AgX"])
+def test_image_is_kept_and_shows_every_frame_where_it_is_used(blender, scene, takes, render, view, tmp_path):
+    """Used as a person would: in a material of their own, on a plane of their own; and kept with the file."""
+    scene.view_settings.view_transform = view
+    for _ in range(2):
+        assert blender.ops.threedimo.use_take(job_id=takes[0], target="IMAGE") == {"FINISHED"}
+    (image,) = [each for each in blender.data.images if each.get("threedimo_take") == takes[0]]
+    assert (image.source, image.use_fake_user) == ("SEQUENCE", True)
+    assert image.name == "3DiMo Shot take 1"
+    blender.ops.threedimo.delete_take(job_id=takes[1])
+    blender.ops.threedimo.delete_take(job_id=takes[0])  # from the list alone: the files stay
+
+    mesh = blender.data.meshes.new("Wall")
+    mesh.from_pydata([(-9, -9, -2), (9, -9, -2), (9, 9, -2), (-9, 9, -2)], [], [(0, 1, 2, 3)])
+    mesh.uv_layers.new()
+    material = blender.data.materials.new("Wall")
+    if material.node_tree is None:
+        material.use_nodes = True
+    tree = material.node_tree
+    tree.nodes.clear()
+    picture, shine = tree.nodes.new("ShaderNodeTexImage"), tree.nodes.new("ShaderNodeEmission")
+    output = tree.nodes.new("ShaderNodeOutputMaterial")
+    tree.links.new(picture.outputs[0], shine.inputs[0])
+    tree.links.new(shine.outputs[0], output.inputs["Surface"])
+    picture.image, user = image, picture.image_user
+    user.frame_start, user.frame_duration, user.frame_offset = image["threedimo_frames"]
+    user.use_auto_refresh = True
+    mesh.materials.append(material)
+    scene.collection.objects.link(blender.data.objects.new("Wall", mesh))
+
+    for scene_frame, number in ((5, 0), (11, 0), (13, 2), (15, 4), (20, 4)):
+        shown = render(scene_frame)[8, 8]
+        np.testing.assert_allclose(shown, code(number), atol=8, err_msg=f"at {scene_frame}")
+    blender.data.materials.remove(material)
+    blender.ops.wm.save_mainfile()
+    blender.ops.wm.open_mainfile(filepath=str(tmp_path / "shot.blend"))
+    assert blender.data.images["3DiMo Shot take 1"].filepath == f"//threedimo/{takes[0]}/plane/00000.png"
