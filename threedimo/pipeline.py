@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -26,17 +25,18 @@ from threedimo.adapters import load_adapter, save_adapter
 from threedimo.camera import CameraPath, camera_hints
 from threedimo.components import require_fit
 from threedimo.denoising import DenoisingStep, denoise
-from threedimo.errors import InvalidModel, OutOfMemory
+from threedimo.errors import InvalidModel
 from threedimo.guidance import Branch, Conditions, guidance_branches
 from threedimo.latents import decode_frames, decode_preview, encode_video
 from threedimo.media import fit_frames, normalise
-from threedimo.memory_plans import MemoryPlan, step_down
+from threedimo.memory_plans import MemoryPlan, enough_memory, step_down
 from threedimo.model_files import INFO_NAME
 from threedimo.model_info import read_adapter_info, read_model_info
 from threedimo.models import CameraEncoder, MotionEncoder, MotionWanTransformer3DModel
 from threedimo.progress import Progress, Step
 from threedimo.prompts import encode_text
 from threedimo.shot import Shot, check_driving_length, check_pictures
+from threedimo.step_caches import cached_steps
 from threedimo.token_cache import TokenCache
 from threedimo.windows import Window, plan_windows
 from threedimo.wire.messages import ModelInfo
@@ -131,10 +131,12 @@ class MotionTransferPipeline(DiffusionPipeline):
         text_guidance_scale: float | None = None,
         motion_guidance_scale: float | None = None,
         seed: int = 0,
+        preset: str = "",
+        step_cache: str | None = None,
         on_step: Callable[[Step], None] | None = None,
         should_stop: Callable[[], bool] | None = None,
     ) -> MotionTransferOutput:
-        """Make one shot. `None` means the model's own default, which `info` holds.
+        """Make one shot. `None` means the preset's number, or the model's own, which `info` holds.
 
         The same inputs and seed give the same frames on the same device and library versions. The noise is
         drawn on the CPU, window by window, so that a longer clip begins as the shorter one did.
@@ -155,6 +157,8 @@ class MotionTransferPipeline(DiffusionPipeline):
             text_guidance_scale: Weight of text and camera, 0 to 50; 1 is no guidance.
             motion_guidance_scale: Weight of the driving motion, 0 to 50; 1 is no guidance.
             seed: Of the noise, 0 to 2**32 - 1.
+            preset: "draft", "standard" or "final", or a name of the model's own; "" is the model's numbers.
+            step_cache: What of a step is taken over from the one before, see `threedimo.presets`.
             on_step: Is told of every step.
             should_stop: Is asked after every step.
 
@@ -178,12 +182,15 @@ class MotionTransferPipeline(DiffusionPipeline):
             text_guidance_scale=text_guidance_scale,
             motion_guidance_scale=motion_guidance_scale,
             seed=seed,
+            preset=preset,
+            step_cache=step_cache,
         )
         check_driving_length(driving_frames, shot)
         windows = self._plan_windows(shot)
         progress = Progress(on_step, should_stop, self._settle)
 
-        with self._device_memory(shot):
+        caching = cached_steps(self.transformer, shot.step_cache, self.info, shot.num_inference_steps)
+        with enough_memory(self, shot, self._execution_device), caching as forget_steps:
             with progress.phase("encoding"):
                 progress.report(Step("encoding", 0, 1))
                 text, empty_text = self._encode_text(prompt), self._encode_text("")
@@ -204,6 +211,7 @@ class MotionTransferPipeline(DiffusionPipeline):
                         Conditions(text, motion_tokens, camera_tokens), empty_text, shot
                     )
                 with progress.phase("denoising"):
+                    forget_steps()
                     lead_latents = latents[:, :, -window.num_lead_latents :]
                     steps = self._denoise(lead_latents, window, branches, shot, generator)
                     latents = self._follow(latents, steps, progress, index, windows, shot)
@@ -322,20 +330,6 @@ class MotionTransferPipeline(DiffusionPipeline):
     def use_less_memory(self) -> bool:
         """Go on with the next smaller memory plan; false where there is none."""
         return step_down(self, self._execution_device)
-
-    @contextmanager
-    def _device_memory(self, shot: Shot) -> Iterator[None]:
-        """Say plainly when memory is not enough; send offloaded components back, however the shot ends."""
-        try:
-            yield
-        except torch.OutOfMemoryError as error:
-            raise OutOfMemory(
-                "the device has too little memory for this shot",
-                given=f"{shot.num_frames} frames of {shot.width}x{shot.height} on {self._execution_device}",
-                remedy="choose a smaller size, or close other programs that use the device",
-            ) from error
-        finally:
-            self.maybe_free_model_hooks()
 
     # Files.
 

@@ -68,7 +68,7 @@ def forward_costs(
         on_round: Is told how many rounds are done.
     """
     ours: Any = pipeline.transformer
-    plain, inputs, tokens = plain_generator(ours), _inputs(pipeline), _tokens(pipeline)
+    plain, inputs, tokens = plain_generator(ours), generator_inputs(pipeline), _tokens(pipeline)
     forwards: dict[str, Callable[[], Any]] = {
         PLAIN: lambda: plain(**inputs, return_dict=False),
         SILENT: lambda: ours(**inputs, return_dict=False),
@@ -139,7 +139,8 @@ def _timed(call: Callable[[], Any], device: torch.device) -> float:
     return time.perf_counter() - began_s
 
 
-def _inputs(pipeline: MotionTransferPipeline) -> dict[str, Tensor]:
+def generator_inputs(pipeline: MotionTransferPipeline) -> dict[str, Tensor]:
+    """Noise in the shapes of one forward of the plain generator in a shot of the model's own."""
     transformer, info = pipeline.transformer, pipeline.info
     patch = transformer.config["patch_size"]
     latent_step = info.size_step // patch[1]

@@ -36,8 +36,24 @@ def add_shot_options(command: CommandParser, frames: str = "frames to make: 4k+1
     shot = command.add_argument_group("the shot (default: as the model was trained)")
     shot.add_argument("--frames", type=positive_whole, metavar="N", help=frames)
     shot.add_argument("--fps", type=positive_number, metavar="FPS", help="frames per second")
+    add_preset_option(shot)
     shot.add_argument("--steps", type=positive_whole, metavar="N", help="denoising steps")
+    shot.add_argument(
+        "--step-cache",
+        metavar="KIND",
+        help="compute less of each step: taylor:2, first_block:0.1, mag:0.06 (docs/speed.md), or none",
+    )
     shot.add_argument("--seed", type=whole, default=0, metavar="N", help="equal seeds repeat (default: 0)")
+
+
+def add_preset_option(command: argparse._ActionsContainer, whose: str = "") -> None:
+    """Steps, guidance and step cache by one name."""
+    command.add_argument(
+        "--preset",
+        default="",
+        metavar="NAME",
+        help=f"{whose}draft (a quick look), standard, final (twice the steps), or one of the model's own",
+    )
 
 
 def add_model_options(command: argparse._ActionsContainer) -> None:

@@ -10,6 +10,7 @@ from threedimo_server.arguments import (
     CommandParser,
     add_model_id_option,
     add_model_options,
+    add_preset_option,
     add_server_option,
 )
 from threedimo_server.help_texts import BATCH_DESCRIPTION, BATCH_EPILOG
@@ -43,6 +44,7 @@ def add_batch(commands: argparse._SubParsersAction[CommandParser]) -> CommandPar
         default="local",
         help="who makes the shots: one server (default), or the GPUs of a Ray cluster",
     )
+    add_preset_option(command, "of every shot that names none: ")
     local = command.add_argument_group("with --engine local")
     add_server_option(local)
     add_model_id_option(local)

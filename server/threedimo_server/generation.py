@@ -195,6 +195,8 @@ def _describe(work: Work, shot: Shot, model: ModelInfo, seconds: dict[str, float
         text_guidance_scale=shot.text_guidance_scale,
         motion_guidance_scale=shot.motion_guidance_scale,
         seconds=seconds,
+        preset=shot.preset,
+        step_cache=shot.step_cache,
     )
 
 

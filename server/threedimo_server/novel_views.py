@@ -98,6 +98,8 @@ class NovelViewsOptions:
         num_frames: Frames of each view.
         fps: Frames per second.
         num_inference_steps: Denoising steps.
+        preset: Of the model's; "" is its own numbers.
+        step_cache: See `threedimo.presets`; None is the preset's.
         seed: Of every view.
         model_id: Of one of the server's models; "" is its first.
         overwrite: Replace an earlier set in `output`, finished or not.
@@ -110,6 +112,8 @@ class NovelViewsOptions:
     num_frames: int | None = None
     fps: float | None = None
     num_inference_steps: int | None = None
+    preset: str = ""
+    step_cache: str | None = None
     seed: int = 0
     model_id: str = ""
     overwrite: bool = False
@@ -154,6 +158,8 @@ def novel_views(options: NovelViewsOptions, server: str | None = None) -> Finish
             num_frames=options.num_frames,
             fps=options.fps,
             num_inference_steps=options.num_inference_steps,
+            preset=options.preset,
+            step_cache=options.step_cache,
             seed=options.seed,
         )
         start = start_view(options.seen_from, width=shot.width, height=shot.height)
@@ -213,6 +219,8 @@ def _shot_options(folder: Path, name: str, model_id: str, shot: Shot) -> ShotOpt
         num_frames=shot.num_frames,
         fps=shot.fps,
         num_inference_steps=shot.num_inference_steps,
+        preset=shot.preset,
+        step_cache=shot.step_cache,
         seed=shot.seed,
         model_id=model_id,
         output=view_folder(folder, name),

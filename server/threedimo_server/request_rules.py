@@ -75,6 +75,8 @@ def shot_of(request: GenerateRequest, info: ModelInfo) -> Shot:
         num_inference_steps=request.num_inference_steps,
         text_guidance_scale=request.text_guidance_scale,
         motion_guidance_scale=request.motion_guidance_scale,
+        preset=request.preset,
+        step_cache=request.step_cache,
         seed=request.seed,
     )
 

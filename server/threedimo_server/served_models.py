@@ -8,6 +8,7 @@ import msgspec
 
 from threedimo.errors import ServerError
 from threedimo.model_info import EMBEDDED, read_model_info
+from threedimo.presets import presets_of
 from threedimo.wire.messages import ModelInfo
 
 
@@ -54,6 +55,10 @@ class ServedModels:
                 )
             self.infos.append(info)
             self.choices[info.id] = choice
+
+    def told(self) -> list[ModelInfo]:
+        """What clients are told: `infos` with the presets that follow from a model's numbers."""
+        return [msgspec.structs.replace(info, presets=presets_of(info)) for info in self.infos]
 
 
 def _words(choice: ModelChoice) -> str:

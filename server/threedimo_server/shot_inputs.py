@@ -33,6 +33,8 @@ class ShotOptions:
         num_frames: Frames to make.
         fps: Frames per second to make.
         num_inference_steps: Denoising steps.
+        preset: Of the model's; "" is its own numbers.
+        step_cache: See `threedimo.presets`; None is the preset's.
         seed: Equal seeds repeat.
         model_id: Of one of the server's models; "" is its first.
         overwrite: Replace an earlier result in `output`.
@@ -48,6 +50,8 @@ class ShotOptions:
     num_frames: int | None = None
     fps: float | None = None
     num_inference_steps: int | None = None
+    preset: str = ""
+    step_cache: str | None = None
     seed: int = 0
     model_id: str = ""
     overwrite: bool = False
@@ -172,6 +176,8 @@ def prepare_shot(model: ModelInfo, options: ShotOptions, inputs: ShotInputs) -> 
         num_frames=options.num_frames,
         fps=options.fps,
         num_inference_steps=options.num_inference_steps,
+        preset=options.preset,
+        step_cache=options.step_cache,
         seed=options.seed,
     )
     sampling = Sampling(options.drive_start_s, shot.num_frames, shot.fps)
@@ -222,5 +228,9 @@ def _describe_request(
         height=shot.height,
         seed=shot.seed,
         num_inference_steps=shot.num_inference_steps,
+        text_guidance_scale=shot.text_guidance_scale,
+        motion_guidance_scale=shot.motion_guidance_scale,
+        preset=shot.preset,
+        step_cache=shot.step_cache,
         previews=False,
     )

@@ -32,6 +32,8 @@ class StabilizeOptions:
         num_frames: Frames to make; None means as many of the clip as the model makes.
         fps: Frames per second to make; None means the model's own rate.
         num_inference_steps: Denoising steps; None means the model's own number.
+        preset: Of the model's; "" is its own numbers.
+        step_cache: See `threedimo.presets`; None is the preset's.
         seed: Equal seeds repeat.
         model_id: Of one of the server's models; "" is its first.
         overwrite: Replace an earlier result in `output`.
@@ -44,6 +46,8 @@ class StabilizeOptions:
     num_frames: int | None = None
     fps: float | None = None
     num_inference_steps: int | None = None
+    preset: str = ""
+    step_cache: str | None = None
     seed: int = 0
     model_id: str = ""
     overwrite: bool = False
@@ -83,6 +87,8 @@ def stabilize(options: StabilizeOptions, server: str | None = None) -> FinishedS
             num_frames=num_frames,
             fps=fps,
             num_inference_steps=options.num_inference_steps,
+            preset=options.preset,
+            step_cache=options.step_cache,
             seed=options.seed,
             model_id=options.model_id,
             output=options.output,

@@ -26,6 +26,25 @@ def test_defaults_of_the_model_take_the_place_of_none(inputs: Any, tiny_info: Mo
     assert (resolved.num_inference_steps, resolved.seed, resolved.text) == (4, 3, "walks")
 
 
+def test_a_preset_is_resolved_to_its_numbers(inputs: Any, tiny_info: ModelInfo) -> None:
+    resolved = resolve_request(inputs.request(preset="draft", num_inference_steps=5), None, [tiny_info])
+    assert (resolved.preset, resolved.num_inference_steps, resolved.step_cache) == ("draft", 5, "taylor:2")
+    assert resolve_request(resolved, None, [tiny_info]) == resolved, "a worker reads it likewise"
+    plain = resolve_request(inputs.request(), None, [tiny_info])
+    assert (plain.preset, plain.step_cache) == ("", "none")
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [({"preset": "best"}, "draft, standard, final"), ({"step_cache": "mag:0.1"}, "calibrate")],
+)
+def test_a_preset_or_cache_that_the_model_has_not_is_refused(
+    fields: dict[str, str], says: str, inputs: Any, tiny_info: ModelInfo
+) -> None:
+    with pytest.raises(InvalidRequest, match=says):
+        resolve_request(inputs.request(**fields), None, [tiny_info])
+
+
 @pytest.mark.parametrize(
     ("num_frames", "choices"), [(10, "choose 9 or 13"), (35, "choose 33"), (34, "choose 33"), (2, "choose 5")]
 )

@@ -33,7 +33,13 @@ Fps = Annotated[float, msgspec.Meta(gt=0, le=1000)]
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e10)]
 Priority = Annotated[int, msgspec.Meta(ge=-100, le=100)]
 Guidance = Annotated[float, msgspec.Meta(ge=0, le=50)]
+Ratio = Annotated[float, msgspec.Meta(ge=0, le=1000)]
 Credit = Annotated[int, msgspec.Meta(ge=1, le=64)]
+
+StepCache = Annotated[
+    str, msgspec.Meta(pattern=r"^(none|(first_block|mag|taylor):[0-9]{1,3}(\.[0-9]{1,6})?)\Z")
+]
+"""What of a denoising step is taken over from the one before, see `threedimo.presets`: "first_block:0.1"."""
 
 Notes = Annotated[str, msgspec.Meta(max_length=4000)]
 """Plain words about what a model can and cannot do."""
@@ -89,7 +95,8 @@ class GenerateRequest(Part, frozen=True):
 
     `None` means the model's own default, which `Capabilities` announces. `num_frames` and `fps` describe the
     result; footage and camera are resampled to it by time. `model_id` is one of those that `Capabilities`
-    lists; "" is the first of them.
+    lists; "" is the first of them. `preset` is one of the model's; "" is the model's own numbers. A number
+    that is given counts more than the preset's.
     """
 
     reference_image: Asset
@@ -105,6 +112,8 @@ class GenerateRequest(Part, frozen=True):
     num_inference_steps: Annotated[int, msgspec.Meta(ge=1, le=200)] | None = None
     text_guidance_scale: Guidance | None = None
     motion_guidance_scale: Guidance | None = None
+    preset: Label = ""
+    step_cache: StepCache | None = None
     previews: bool = True
 
 
@@ -121,8 +130,23 @@ class Limits(Part, frozen=True):
     max_queued_jobs: Natural = 10_000
 
 
+class Preset(Part, frozen=True):
+    """Settings of a model by one name, from the quickest look to the best that it makes."""
+
+    name: Label
+    num_inference_steps: Annotated[int, msgspec.Meta(ge=1, le=200)]
+    text_guidance_scale: Guidance
+    motion_guidance_scale: Guidance
+    step_cache: StepCache = "none"
+
+
 class ModelInfo(Part, frozen=True):
-    """What a model makes. `frame_step` 4 means 4k+1 frames; `notes` says what it can and cannot do."""
+    """What a model makes.
+
+    `frame_step` 4 means 4k+1 frames; `notes` says what it can and cannot do. `presets` may be left out of a
+    model's file and never is in `Capabilities`. `mag_ratios`, one for each step, belong to the step cache
+    "mag", which a model without them has not.
+    """
 
     id: Label
     trained: bool
@@ -137,6 +161,12 @@ class ModelInfo(Part, frozen=True):
     text_guidance_scale: Guidance
     motion_guidance_scale: Guidance
     notes: Notes = ""
+    presets: Annotated[list[Preset], msgspec.Meta(max_length=16)] = msgspec.field(
+        default_factory=list[Preset]
+    )
+    mag_ratios: Annotated[list[Ratio], msgspec.Meta(max_length=200)] = msgspec.field(
+        default_factory=list[Ratio]
+    )
 
 
 class Capabilities(Part, frozen=True):
@@ -170,6 +200,8 @@ class ResultInfo(Part, frozen=True):
     motion_guidance_scale: Guidance
     seconds: Annotated[dict[Label, Seconds], msgspec.Meta(max_length=64)]
     model_notes: Notes = ""
+    preset: Label = ""
+    step_cache: StepCache = "none"
 
 
 class JobSummary(Part, frozen=True):
