@@ -18,6 +18,9 @@ from threedimo.model_files import INDEX_NAME, INFO_NAME, MAX_JSON_BYTES, is_stoc
 from threedimo.wire.messages import ModelInfo
 
 EMBEDDED = "embedded"
+LONGEST_CLIP = 1921
+"""Frames of the longest clip that is made in one go, window by window: 80 s at 24 fps. What grows with it are
+the finished frames in the machine's memory, 2.3 GB at 832x480."""
 AUTO_PLAN = "auto"
 MEMORY_PLANS = ("full", "offload", "fp8", "tiny")
 """How a model fits into a device's memory, see `threedimo.memory_plans`; "auto" is the fastest that does."""
@@ -151,7 +154,7 @@ def stock_info(model: str) -> ModelInfo:
                 "width": 832,
                 "height": 480,
                 "num_frames": 121 if first_frame else 81,
-                "max_frames": 241 if first_frame else 161,
+                "max_frames": LONGEST_CLIP,
                 "fps": 24.0 if first_frame else 16.0,
                 # The library's own defaults, on which older configurations rely.
                 "frame_step": vae.get("scale_factor_temporal", 4),

@@ -8,6 +8,7 @@ from threedimo_training.evaluation.held_out_clips import SampleDrawer
 from threedimo_training.evaluation.probe import FRAME_SIZE
 from threedimo_training.evaluation.probe_frames import FRAMES_PER_CLIP, SampleSource
 from threedimo_training.renderers.renderer import Renderer
+from threedimo_training.samples.motions import MotionSource
 from threedimo_training.samples.sample import ROLES, Sample
 from threedimo_training.samples.sampler import draw_sample
 
@@ -32,7 +33,13 @@ def probe_samples(renderer: Renderer, seed: int, *, held_out: bool) -> SampleSou
 
 
 def held_out_samples(
-    renderer: Renderer, seed: int, *, size: int, num_frames: int, fps: float
+    renderer: Renderer,
+    seed: int,
+    *,
+    size: int,
+    num_frames: int,
+    fps: float,
+    motions: MotionSource | None = None,
 ) -> SampleDrawer:
     """Samples as a model makes them: S x S pixels, its number of frames and its rate."""
 
@@ -47,6 +54,7 @@ def held_out_samples(
             fps=fps,
             role=role,
             held_out=True,
+            motions=motions,
         )
 
     return draw
