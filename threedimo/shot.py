@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from threedimo.errors import InvalidRequest, UnsupportedFrameCount, UnsupportedSize
+from threedimo.errors import InvalidRequest, UnsupportedFrameCount
 from threedimo.presets import NO_CACHE, find_preset, read_step_cache
+from threedimo.sizes import check_size
 from threedimo.wire.messages import ModelInfo
 
 MAX_STEPS = 200
@@ -65,7 +66,7 @@ class Shot:
 
         Raises:
             UnsupportedFrameCount: Not `frame_step * k + 1`, or more than `max_frames`.
-            UnsupportedSize: Not a multiple of `size_step`.
+            UnsupportedSize: See `threedimo.sizes.check_size`.
             InvalidRequest: Another number is out of range, or there is no such preset or step cache.
         """
         chosen = find_preset(info, preset)
@@ -117,24 +118,6 @@ def check_frame_count(num_frames: int, info: ModelInfo) -> None:
         given=num_frames,
         allowed=f"{step}k+1 frames, from {fewest} to {largest}",
         remedy=f"choose {' or '.join(map(str, nearest))}",
-    )
-
-
-def check_size(width: int, height: int, info: ModelInfo) -> None:
-    """Refuse a width or height that is not a multiple of the model's step, naming the nearest that are.
-
-    Raises:
-        UnsupportedSize: Always with a size to choose.
-    """
-    step = info.size_step
-    if width > 0 and height > 0 and width % step == 0 and height % step == 0:
-        return
-    nearest = [max(1, round(side / step)) * step for side in (width, height)]
-    raise UnsupportedSize(
-        "the model cannot make frames of this size",
-        given=f"{width}x{height}",
-        allowed=f"width and height that are multiples of {step}",
-        remedy=f"choose {nearest[0]}x{nearest[1]}, or the model's own {info.width}x{info.height}",
     )
 
 

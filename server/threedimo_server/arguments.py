@@ -36,6 +36,11 @@ def add_shot_options(command: CommandParser, frames: str = "frames to make: 4k+1
     shot = command.add_argument_group("the shot (default: as the model was trained)")
     shot.add_argument("--frames", type=positive_whole, metavar="N", help=frames)
     shot.add_argument("--fps", type=positive_number, metavar="FPS", help="frames per second")
+    shot.add_argument(
+        "--size",
+        metavar="SIZE",
+        help="WIDTHxHEIGHT in pixels, or a shape in the trained area: 16:9, 4:3, 1:1, 9:16 ...",
+    )
     add_preset_option(shot)
     shot.add_argument("--steps", type=positive_whole, metavar="N", help="denoising steps")
     shot.add_argument(

@@ -46,6 +46,7 @@ class ListedShot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     text: str | None = None
     frames: _Whole | None = None
     fps: _Rate | None = None
+    size: str | None = None
     steps: _Whole | None = None
     preset: str = ""
     step_cache: str | None = None
@@ -69,6 +70,7 @@ class ListedShot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             text=self.text,
             num_frames=self.frames,
             fps=self.fps,
+            size=self.size,
             num_inference_steps=self.steps,
             preset=self.preset or preset,
             step_cache=self.step_cache,

@@ -12,6 +12,7 @@ from threedimo.camera import CameraPath, describe
 from threedimo.errors import InvalidRequest, UnreadableMedia
 from threedimo.media import Sampling, VideoInfo, check_covers, probe_footage, read_image
 from threedimo.shot import Shot
+from threedimo.sizes import read_size
 from threedimo.wire.client import Client, make_asset
 from threedimo.wire.messages import Asset, CameraTrack, Footage, GenerateRequest, ModelInfo
 
@@ -32,6 +33,7 @@ class ShotOptions:
         text: The camera in words; None describes the camera path.
         num_frames: Frames to make.
         fps: Frames per second to make.
+        size: "WIDTHxHEIGHT" or a shape, "9:16"; None is the model's own.
         num_inference_steps: Denoising steps.
         preset: Of the model's; "" is its own numbers.
         step_cache: See `threedimo.presets`; None is the preset's.
@@ -49,6 +51,7 @@ class ShotOptions:
     text: str | None = None
     num_frames: int | None = None
     fps: float | None = None
+    size: str | None = None
     num_inference_steps: int | None = None
     preset: str = ""
     step_cache: str | None = None
@@ -171,10 +174,13 @@ def prepare_shot(model: ModelInfo, options: ShotOptions, inputs: ShotInputs) -> 
         MediaError: The footage is too short, or a file cannot be read.
         InvalidCameraPath: The camera path ends before the shot does.
     """
+    width, height = (None, None) if options.size is None else read_size(options.size, model)
     shot = Shot.checked(
         model,
         num_frames=options.num_frames,
         fps=options.fps,
+        width=width,
+        height=height,
         num_inference_steps=options.num_inference_steps,
         preset=options.preset,
         step_cache=options.step_cache,

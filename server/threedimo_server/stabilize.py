@@ -31,6 +31,7 @@ class StabilizeOptions:
         start_s: Seconds into the clip at which to begin.
         num_frames: Frames to make; None means as many of the clip as the model makes.
         fps: Frames per second to make; None means the model's own rate.
+        size: "WIDTHxHEIGHT" or a shape, "9:16"; None is the model's own.
         num_inference_steps: Denoising steps; None means the model's own number.
         preset: Of the model's; "" is its own numbers.
         step_cache: See `threedimo.presets`; None is the preset's.
@@ -45,6 +46,7 @@ class StabilizeOptions:
     start_s: float = 0.0
     num_frames: int | None = None
     fps: float | None = None
+    size: str | None = None
     num_inference_steps: int | None = None
     preset: str = ""
     step_cache: str | None = None
@@ -86,6 +88,7 @@ def stabilize(options: StabilizeOptions, server: str | None = None) -> FinishedS
             text=STEADY_CAMERA,
             num_frames=num_frames,
             fps=fps,
+            size=options.size,
             num_inference_steps=options.num_inference_steps,
             preset=options.preset,
             step_cache=options.step_cache,

@@ -104,13 +104,15 @@ def test_equal_seeds_repeat_and_overwrite_replaces(run, home, inputs, tmp_path):
 
 def test_a_preset_decides_what_is_not_given_and_is_noted(run, home, inputs, tmp_path):
     def made(name, *options):
-        code, _, err = run(home, *shot(inputs, tmp_path / name, "--frames", 5, *options))
+        options = ("--frames", 5, "--size", "1:2", *options)
+        code, _, err = run(home, *shot(inputs, tmp_path / name, *options))
         assert code == 0, err
         info = check_result(tmp_path / name, 5)
         return info, [path.read_bytes() for path in sorted((tmp_path / name / "frames").iterdir())]
 
     final, frames = made("final", "--preset", "final")
     assert (final.preset, final.num_inference_steps, final.step_cache) == ("final", 4, "none")
+    assert (final.width, final.height) == (32, 48)
     assert made("by_hand", "--steps", 4)[1] == frames
     info, cached = made("cached", "--preset", "final", "--step-cache", "first_block:1")
     assert (info.preset, info.step_cache) == ("final", "first_block:1")
