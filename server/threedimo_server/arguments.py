@@ -29,6 +29,12 @@ def add_footage_options(command: argparse._ActionsContainer) -> None:
     command.add_argument(
         "--drive-start", type=seconds, default=0.0, metavar="S", help="seconds into the footage (default: 0)"
     )
+    command.add_argument(
+        "--follow-person",
+        action="store_true",
+        help="cut the performer out by a square that follows, and locate the hands (the server needs "
+        "threedimo[people]); otherwise the middle of the footage is used, without hands",
+    )
 
 
 def add_shot_options(command: CommandParser, frames: str = "frames to make: 4k+1") -> None:

@@ -46,6 +46,7 @@ class ListedShot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     text: str | None = None
     frames: _Whole | None = None
     fps: _Rate | None = None
+    follow_person: bool = False
     size: str | None = None
     steps: _Whole | None = None
     preset: str = ""
@@ -70,6 +71,7 @@ class ListedShot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             text=self.text,
             num_frames=self.frames,
             fps=self.fps,
+            follow_person=self.follow_person,
             size=self.size,
             num_inference_steps=self.steps,
             preset=self.preset or preset,

@@ -39,6 +39,7 @@ class ShotOptions:
         step_cache: See `threedimo.presets`; None is the preset's.
         seed: Equal seeds repeat.
         model_id: Of one of the server's models; "" is its first.
+        follow_person: Cut the performer out of the footage by a square that follows, and locate the hands.
         overwrite: Replace an earlier result in `output`.
     """
 
@@ -57,6 +58,7 @@ class ShotOptions:
     step_cache: str | None = None
     seed: int = 0
     model_id: str = ""
+    follow_person: bool = False
     overwrite: bool = False
 
 
@@ -238,5 +240,6 @@ def _describe_request(
         motion_guidance_scale=shot.motion_guidance_scale,
         preset=shot.preset,
         step_cache=shot.step_cache,
+        follow_person=options.follow_person,
         previews=False,
     )

@@ -160,6 +160,7 @@ def test_the_options_are_those_that_scripts_know():
             "--drive",
             "--drive-fps",
             "--drive-start",
+            "--follow-person",
             "--fps",
             "--frames",
             "--help",
@@ -207,6 +208,7 @@ def test_the_options_are_those_that_scripts_know():
         "stabilize": [
             "--drive-fps",
             "--drive-start",
+            "--follow-person",
             "--fps",
             "--frames",
             "--help",

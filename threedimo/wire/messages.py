@@ -10,39 +10,31 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from threedimo.wire.fields import (
+    Count,
+    Credit,
+    FileName,
+    Fps,
+    Guidance,
+    Hash,
+    JobId,
+    Label,
+    Natural,
+    Notes,
+    Pixels,
+    Priority,
+    Ratio,
+    Seconds,
+    StepCache,
+    Text,
+    Version,
+)
+
 PROTOCOL_VERSION = 1
 
 CHUNK_BYTES = 1024 * 1024
 
 MAX_LISTED_JOBS = 200
-
-Version = Annotated[int, msgspec.Meta(ge=1, le=1000)]
-Hash = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
-JobId = Annotated[
-    str, msgspec.Meta(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")
-]
-FileName = Annotated[
-    str, msgspec.Meta(pattern=r"^[0-9A-Za-z_][0-9A-Za-z_.\-]{0,63}(/[0-9A-Za-z_][0-9A-Za-z_.\-]{0,63})?\Z")
-]
-Label = Annotated[str, msgspec.Meta(max_length=200)]
-Text = Annotated[str, msgspec.Meta(max_length=2000)]
-Natural = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
-Count = Annotated[int, msgspec.Meta(ge=1, le=100_000)]
-Pixels = Annotated[int, msgspec.Meta(ge=1, le=16_384)]
-Fps = Annotated[float, msgspec.Meta(gt=0, le=1000)]
-Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e10)]
-Priority = Annotated[int, msgspec.Meta(ge=-100, le=100)]
-Guidance = Annotated[float, msgspec.Meta(ge=0, le=50)]
-Ratio = Annotated[float, msgspec.Meta(ge=0, le=1000)]
-Credit = Annotated[int, msgspec.Meta(ge=1, le=64)]
-
-StepCache = Annotated[
-    str, msgspec.Meta(pattern=r"^(none|(first_block|mag|taylor):[0-9]{1,3}(\.[0-9]{1,6})?)\Z")
-]
-"""What of a denoising step is taken over from the one before, see `threedimo.presets`: "first_block:0.1"."""
-
-Notes = Annotated[str, msgspec.Meta(max_length=4000)]
-"""Plain words about what a model can and cannot do."""
 
 JobState = Literal["queued", "running", "publishing", "done", "failed", "cancelled"]
 FINAL_STATES: frozenset[str] = frozenset({"done", "failed", "cancelled"})
@@ -96,7 +88,8 @@ class GenerateRequest(Part, frozen=True):
     `None` means the model's own default, which `Capabilities` announces. `num_frames` and `fps` describe the
     result; footage and camera are resampled to it by time. `model_id` is one of those that `Capabilities`
     lists; "" is the first of them. `preset` is one of the model's; "" is the model's own numbers. A number
-    that is given counts more than the preset's.
+    that is given counts more than the preset's. `follow_person` cuts the performer out of the footage by a
+    square that follows, and locates the hands; without it the middle of the footage is used, and no hands.
     """
 
     reference_image: Asset
@@ -114,6 +107,7 @@ class GenerateRequest(Part, frozen=True):
     motion_guidance_scale: Guidance | None = None
     preset: Label = ""
     step_cache: StepCache | None = None
+    follow_person: bool = False
     previews: bool = True
 
 

@@ -31,6 +31,7 @@ class TinyPipeline:
     def __init__(self, model: str):
         self.info = read_model_info(model)
         self.driving_size = (self.info.width, self.info.height)
+        self.hand_crop_size = 32
         self.memory_plan = "full"
 
     def use_less_memory(self):

@@ -10,10 +10,10 @@ import pytest
 from tests.training.evaluation.conftest import stick_sample
 from threedimo.checkpoints import load_pipeline
 from threedimo.errors import InvalidRequest, UnsupportedFrameCount
+from threedimo.windows import clip_windows
 from threedimo_training.evaluation.drift import (
     DriftPlan,
     clip_drift,
-    clip_windows,
     drift_slope,
     measure_drift,
 )
@@ -35,7 +35,7 @@ def sample():
 
 @pytest.fixture(scope="module")
 def rows(pipeline, sample):
-    return clip_drift(pipeline, sample, clip_windows(pipeline, NUM_FRAMES), seed=3)
+    return clip_drift(pipeline, sample, clip_windows(pipeline.info, NUM_FRAMES, 1), seed=3)
 
 
 def test_windows_share_no_frame_and_leave_none_out_but_the_reference(rows):

@@ -32,7 +32,7 @@ from threedimo.errors import InvalidRequest
 from threedimo.pipeline import MotionTransferPipeline
 from threedimo.progress import Step
 from threedimo.shot import check_frame_count
-from threedimo.windows import Window, plan_windows
+from threedimo.windows import Window, clip_windows
 from threedimo.wire.messages import ModelInfo
 from threedimo_training.evaluation.held_out_clips import SampleDrawer
 from threedimo_training.evaluation.intervals import summarise
@@ -104,7 +104,7 @@ def measure_drift(
     pipeline = load_pipeline(plan.model, plan.adapter and str(plan.adapter), device=plan.device)
     draw, info = drawer(pipeline.info), pipeline.info
     check_frame_count(plan.num_frames, info)
-    windows = clip_windows(pipeline, plan.num_frames)
+    windows = clip_windows(info, plan.num_frames, pipeline.config["num_lead_latents"])
     rows: list[list[dict[str, Any]]] = []
     for index in range(plan.clips):
         sample = draw(np.random.default_rng([plan.seed, index]), plan.role)
@@ -129,13 +129,6 @@ def measure_drift(
     return document
 
 
-def clip_windows(pipeline: MotionTransferPipeline, num_frames: int) -> list[Window]:
-    """The windows in which the pipeline makes a clip of so many frames."""
-    step = pipeline.info.frame_step
-    length, own = ((count - 1) // step + 1 for count in (num_frames, pipeline.info.num_frames))
-    return plan_windows(length, own, pipeline.config["num_lead_latents"])
-
-
 def clip_drift(
     pipeline: MotionTransferPipeline, sample: Sample, windows: list[Window], *, seed: int
 ) -> list[dict[str, Any]]:
@@ -144,7 +137,7 @@ def clip_drift(
     Args:
         pipeline: The model.
         sample: As long as the windows reach.
-        windows: From `clip_windows`.
+        windows: From `threedimo.windows.clip_windows`.
         seed: Of the noise of all runs.
     """
     chained, memory = _chained(pipeline, sample, len(windows), seed)
