@@ -6,7 +6,10 @@ import argparse
 import sys
 import uuid
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from threedimo_server.served_models import ModelChoice
 
 USAGE_EXIT_CODE = 2
 LAST_PORT = 65_535
@@ -87,6 +90,22 @@ def add_model_options(command: argparse._ActionsContainer) -> None:
         default=None,
         help="load a stock Wan model without an adapter: motion and camera then do nothing",
     )
+    command.add_argument(
+        "--lora",
+        metavar="FILE",
+        help="a LoRA for few steps that was made for MODEL: shots then take --lora-steps, without guidance",
+    )
+    command.add_argument(
+        "--lora-steps", type=positive_whole, metavar="N", help="steps that it was made for (default: 4)"
+    )
+
+
+def model_choice(options: argparse.Namespace) -> ModelChoice:
+    """What the options of `add_model_options` name; the embedded model where they name nothing."""
+    from threedimo_server.served_models import ModelChoice
+
+    named = {name: getattr(options, name) for name in ("model", "adapter", "untrained", "lora", "lora_steps")}
+    return ModelChoice(**{name: value for name, value in named.items() if value is not None})
 
 
 def add_output_options(command: CommandParser, default: str | None = None) -> None:

@@ -11,8 +11,10 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any
 
+import msgspec
+
 from threedimo.errors import JobFailed
-from threedimo.model_info import AUTO_PLAN, read_model_info
+from threedimo.model_info import AUTO_PLAN
 from threedimo.presets import find_preset
 from threedimo.version import VERSION
 from threedimo_server.job_progress import JobProgress
@@ -60,8 +62,7 @@ def bench(options: BenchOptions, progress: JobProgress) -> dict[str, Any]:
     from threedimo.memory_plans import check_plan
 
     chosen = choose_device(options.device)
-    choice = options.choice
-    info = read_model_info(choice.model, choice.adapter, untrained=choice.untrained)
+    info = options.choice.info()
     for preset in options.presets:
         find_preset(info, preset)  # rather than after minutes of measuring
     wanted = options.plans or (AUTO_PLAN,)
@@ -117,9 +118,7 @@ def _measure(plan: str, options: BenchOptions, progress: JobProgress) -> tuple[s
     choice = options.choice
     progress.note(f"loading {choice.model}, memory plan {plan}")
     began_s = time.monotonic()
-    pipeline = load_pipeline(
-        choice.model, choice.adapter, untrained=choice.untrained, device=options.device, memory=plan
-    )
+    pipeline = load_pipeline(**msgspec.structs.asdict(choice), device=options.device, memory=plan)
     found: dict[str, Any] = {"loading_s": time.monotonic() - began_s}
     if pipeline.memory_plan == "full":
         costs = forward_costs(pipeline, options.rounds, told("forwards", options.rounds))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from threedimo_server.arguments import CommandParser, add_model_options, positive_whole
+from threedimo_server.arguments import CommandParser, add_model_options, model_choice, positive_whole
 
 _DESCRIPTION = """\
 Loads a model and measures it, without a server: one forward of its generator with motion and camera beside
@@ -66,14 +66,11 @@ def add_bench(commands: argparse._SubParsersAction[CommandParser]) -> None:
 
 
 def _bench(options: argparse.Namespace) -> int:
-    from threedimo.model_info import EMBEDDED
     from threedimo_server.bench import BenchOptions, bench, bench_json, bench_lines, failed_plans
     from threedimo_server.job_progress import JobProgress
-    from threedimo_server.served_models import ModelChoice
 
-    choice = ModelChoice(options.model or EMBEDDED, options.adapter, bool(options.untrained))
     asked = BenchOptions(
-        choice,
+        model_choice(options),
         options.device,
         plans=tuple(options.memory),
         rounds=options.rounds,

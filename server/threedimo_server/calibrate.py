@@ -45,6 +45,12 @@ def described_folder(choice: ModelChoice) -> Path:
         InvalidRequest: It has none that could be written: the packaged model, or a stock one.
         ModelNotFound: There is no such model or adapter.
     """
+    if choice.lora is not None:
+        raise InvalidRequest(
+            "a model with a LoRA for few steps has nothing to take over from step to step",
+            given=choice.lora,
+            remedy="leave --lora out",
+        )
     if choice.adapter is not None:
         return adapter_folder(choice.adapter)
     if choice.untrained or choice.model == EMBEDDED:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from threedimo_server.arguments import CommandParser, add_model_options
+from threedimo_server.arguments import CommandParser, add_model_options, model_choice
 
 _DESCRIPTION = """\
 Makes one shot of the packaged inputs with the model's own steps, measures how the generator's blocks change
@@ -29,12 +29,9 @@ def add_calibrate(commands: argparse._SubParsersAction[CommandParser]) -> None:
 
 
 def _calibrate(options: argparse.Namespace) -> int:
-    from threedimo.model_info import EMBEDDED
     from threedimo_server.calibrate import calibrate
     from threedimo_server.job_progress import JobProgress
-    from threedimo_server.served_models import ModelChoice
 
-    choice = ModelChoice(options.model or EMBEDDED, options.adapter, bool(options.untrained))
     with JobProgress() as progress:
-        print(calibrate(choice, options.device, progress))  # noqa: T201 - what was asked for
+        print(calibrate(model_choice(options), options.device, progress))  # noqa: T201 - what was asked for
     return 0

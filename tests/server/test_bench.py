@@ -75,10 +75,10 @@ def test_one_plan_that_fails_does_not_lose_the_others(monkeypatch, tiny_pipeline
 
     load = checkpoints.load_pipeline
 
-    def load_unless_too_large(*arguments, memory, **options):
+    def load_unless_too_large(memory, **options):
         if memory == "offload":
             raise OutOfMemory("the device has too little memory for this shot")
-        return load(*arguments, memory="full", **options)
+        return load(memory="full", **options)
 
     # A CPU has but one plan: here it can be asked for others, of which one does not fit.
     monkeypatch.setattr("threedimo.memory_plans.check_plan", lambda *_: None)
