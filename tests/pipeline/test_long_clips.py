@@ -129,3 +129,17 @@ def test_no_network_sees_more_of_a_long_clip_than_of_a_short_one(pipeline, make)
         handle.remove()
     assert set(short) == set(parts)
     assert largest == short
+
+
+def test_a_compiled_generator_is_compiled_once_for_all_steps_and_windows(
+    tiny_pipeline_folder, reference_image, driving_frames, monkeypatch
+):
+    pipeline = load_pipeline(str(tiny_pipeline_folder), device="cpu")
+    inputs = reference_image, driving_frames[:17]  # two windows of equal length
+    plain = pipeline(*inputs, num_inference_steps=3).frames
+    torch._dynamo.reset()
+    pipeline.transformer.compile_repeated_blocks(fullgraph=True, backend="eager", dynamic=False)
+    pipeline(*inputs, num_inference_steps=1)
+    monkeypatch.setattr(torch._dynamo.config, "error_on_recompile", True)
+    compiled = pipeline(*inputs, num_inference_steps=3).frames
+    assert np.abs(compiled.astype(int) - plain).max() <= 1
