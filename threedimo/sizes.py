@@ -94,9 +94,11 @@ def _refuse(width: int, height: int, info: ModelInfo, problem: str, allowed: str
     aspect = math.exp(min(max(math.log(max(width, 1) / max(height, 1)), -longest), longest))
     wide, high = size_of_aspect(info, aspect)
     remedy = f"choose {wide}x{high}"
-    snapped = [max(1, round(side / info.size_step)) * info.size_step for side in (width, height)]
-    if snapped != [wide, high] and _is_made(*snapped, info):
-        remedy = f"choose {snapped[0]}x{snapped[1]}, or in the trained area {wide}x{high}"
+    near_width, near_height = (
+        max(1, round(side / info.size_step)) * info.size_step for side in (width, height)
+    )
+    if (near_width, near_height) != (wide, high) and _is_made(near_width, near_height, info):
+        remedy = f"choose {near_width}x{near_height}, or in the trained area {wide}x{high}"
     raise UnsupportedSize(problem, given=f"{width}x{height}", allowed=allowed, remedy=remedy)
 
 

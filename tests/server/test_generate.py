@@ -59,7 +59,7 @@ def check_result(folder: Path, num_frames: int) -> ResultInfo:
     comparison = probe_video(folder / "comparison.mp4")
     assert (comparison.num_frames, comparison.width, comparison.height) == (
         num_frames,
-        2 * info.width,
+        info.height + info.width,  # driving frames are square
         info.height,
     )
     sheet = read_image(folder / "contact_sheet.png")
