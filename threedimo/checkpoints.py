@@ -17,9 +17,18 @@ from threedimo.components import COMPONENT_CLASSES, require_index
 from threedimo.errors import InvalidRequest
 from threedimo.memory_plans import check_plan, fit_to_device
 from threedimo.model_files import is_stock
-from threedimo.model_info import AUTO_PLAN, EMBEDDED, model_folder, model_name, read_model_info
+from threedimo.model_info import (
+    AUTO_PLAN,
+    EMBEDDED,
+    FEW_STEPS,
+    model_folder,
+    model_name,
+    read_model_info,
+    with_step_lora,
+)
 from threedimo.models import CameraEncoder, MotionEncoder, MotionWanTransformer3DModel
 from threedimo.pipeline import MotionTransferPipeline
+from threedimo.step_lora import merge_step_lora
 from threedimo.stock import with_adapter, with_untrained_layers
 from threedimo.weight_files import check_network, loading, require_complete, stored_shapes
 
@@ -36,6 +45,8 @@ def load_pipeline(
     adapter: str | None = None,
     *,
     untrained: bool = False,
+    lora: str | None = None,
+    lora_steps: int = FEW_STEPS,
     device: str = "auto",
     dtype: torch.dtype | None = None,
     memory: str = AUTO_PLAN,
@@ -49,6 +60,8 @@ def load_pipeline(
         adapter: Folder that `threedimo-train finetune-export` or `MotionTransferPipeline.save_adapter` wrote;
             it must have been trained in this very model.
         untrained: Load a stock Wan model without an adapter, in which motion and camera do nothing.
+        lora: File of a LoRA for few steps, which is merged into the generator (`threedimo.step_lora`).
+        lora_steps: Denoising steps that it was made for.
         device: "auto" (CUDA where there is one, else the CPU), "cpu", "cuda", "cuda:1" and so on.
         dtype: Number format of the networks; None means bfloat16 on CUDA and float32 on the CPU. The video
             autoencoder always stays float32, whose rounding can be seen in the pixels.
@@ -66,6 +79,7 @@ def load_pipeline(
     if dtype is None:
         dtype = torch.bfloat16 if chosen_device.type == "cuda" else torch.float32
     info = read_model_info(model, adapter, untrained=untrained)
+    told = info if lora is None else with_step_lora(info, lora, lora_steps)
     if untrained:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
@@ -77,6 +91,9 @@ def load_pipeline(
     else:
         pipeline = _load_own(model_folder(model), dtype)
         pipeline.load_adapter(adapter, base=model_name(model))
+    if lora is not None:
+        merge_step_lora(pipeline.transformer, Path(lora).expanduser())
+        pipeline.info = told
     fit_to_device(pipeline, memory, chosen_device)
     return pipeline
 

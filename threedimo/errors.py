@@ -76,6 +76,12 @@ class MediaTooLarge(MediaError):
     code = "media.too_large"
 
 
+class NoPerformer(MediaError):
+    """Driving footage is to be followed, and shows hardly anybody."""
+
+    code = "media.no_performer"
+
+
 class CameraError(ThreeDimoError):
     """A camera path cannot be used."""
 

@@ -58,6 +58,20 @@ def decode_frames(vae: AutoencoderKLWan, latents: Tensor) -> Iterator[np.ndarray
         vae.clear_cache()
 
 
+def decode_into(frames: np.ndarray, vae: AutoencoderKLWan, latents: Tensor) -> Iterator[int]:
+    """Fill `frames` (frames, height, width, 3) as `decode_frames` makes them.
+
+    Yields:
+        How many latent frames are done, beginning with 0.
+    """
+    yield 0
+    filled = 0
+    for number, decoded in enumerate(decode_frames(vae, latents), start=1):
+        frames[filled : filled + len(decoded)] = decoded
+        filled += len(decoded)
+        yield number
+
+
 def decode_preview(vae: AutoencoderKLWan, latents: Tensor) -> np.ndarray:
     """Decode one latent frame (1, channels, 1, latent_height, latent_width) by itself.
 

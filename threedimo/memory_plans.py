@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal, get_args
 
 import torch
@@ -21,11 +23,12 @@ from diffusers.hooks.group_offloading import apply_group_offloading
 from diffusers.hooks.layerwise_casting import apply_layerwise_casting
 from torch import nn
 
-from threedimo.errors import InvalidRequest
+from threedimo.errors import InvalidRequest, OutOfMemory
 from threedimo.model_info import AUTO_PLAN, MEMORY_PLANS
 
 if TYPE_CHECKING:
     from threedimo.pipeline import MotionTransferPipeline
+    from threedimo.shot import Shot
 
 logger = logging.getLogger(__name__)
 
@@ -153,6 +156,30 @@ def step_down(pipeline: MotionTransferPipeline, device: torch.device) -> bool:
         return False
     apply_plan(pipeline, PLANS[PLANS.index(pipeline.memory_plan) + 1], device)
     return True
+
+
+@contextmanager
+def enough_memory(pipeline: MotionTransferPipeline, shot: Shot, device: torch.device) -> Iterator[None]:
+    """Say plainly when a shot needs more memory than there is; send networks back, however it ends.
+
+    Args:
+        pipeline: That makes the shot inside the block.
+        shot: For the message.
+        device: Where the networks work.
+
+    Raises:
+        OutOfMemory: Instead of torch's own error.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise OutOfMemory(
+            "the device has too little memory for this shot",
+            given=f"{shot.num_frames} frames of {shot.width}x{shot.height} on {device}",
+            remedy="choose a smaller size, or close other programs that use the device",
+        ) from error
+    finally:
+        pipeline.maybe_free_model_hooks()
 
 
 def _networks(pipeline: MotionTransferPipeline) -> dict[str, nn.Module]:

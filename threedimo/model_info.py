@@ -18,6 +18,11 @@ from threedimo.model_files import INDEX_NAME, INFO_NAME, MAX_JSON_BYTES, is_stoc
 from threedimo.wire.messages import ModelInfo
 
 EMBEDDED = "embedded"
+FEW_STEPS = 4
+"""For which most LoRA files for few steps are made."""
+LONGEST_CLIP = 1921
+"""Frames of the longest clip that is made in one go, window by window: 80 s at 24 fps. What grows with it are
+the finished frames in the machine's memory, 2.3 GB at 832x480."""
 AUTO_PLAN = "auto"
 MEMORY_PLANS = ("full", "offload", "fp8", "tiny")
 """How a model fits into a device's memory, see `threedimo.memory_plans`; "auto" is the fastest that does."""
@@ -26,6 +31,7 @@ _HUB_ID = re.compile(r"^[0-9A-Za-z][0-9A-Za-z_.\-]{0,95}/[0-9A-Za-z][0-9A-Za-z_.
 # Only data: no pickled weights and no code are ever fetched.
 _HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.md"]
 _NAME_LENGTH = 50
+_MOST_LORA_STEPS = 50
 _UNTRAINED_NOTES = (
     "A stock Wan model without an adapter: its motion and camera control are untrained. It animates the "
     "reference image as the text says, and neither the driving footage nor the camera path has any effect."
@@ -77,6 +83,32 @@ def model_name(model: str) -> str:
     folder = Path(model).expanduser()
     name = folder.resolve().name if folder.is_dir() else model.rpartition("/")[2]
     return name[:_NAME_LENGTH]
+
+
+def with_step_lora(info: ModelInfo, lora: str, num_steps: int) -> ModelInfo:
+    """What a model makes after a LoRA for few steps: without guidance, which such a LoRA has built in.
+
+    Args:
+        info: Of the model without it.
+        lora: Its file, by whose name the model is told from the one without.
+        num_steps: That it was made for.
+
+    Raises:
+        InvalidRequest: That is no number of steps.
+    """
+    if not 1 <= num_steps <= _MOST_LORA_STEPS:
+        raise InvalidRequest(
+            "no number of steps of such a LoRA", given=num_steps, allowed=f"1 to {_MOST_LORA_STEPS}"
+        )
+    return msgspec.structs.replace(
+        info,
+        id=f"{info.id}-{Path(lora).stem[:_NAME_LENGTH]}",
+        num_inference_steps=num_steps,
+        text_guidance_scale=1.0,
+        motion_guidance_scale=1.0,
+        presets=[],
+        mag_ratios=[],
+    )
 
 
 def read_model_info(
@@ -151,7 +183,7 @@ def stock_info(model: str) -> ModelInfo:
                 "width": 832,
                 "height": 480,
                 "num_frames": 121 if first_frame else 81,
-                "max_frames": 241 if first_frame else 161,
+                "max_frames": LONGEST_CLIP,
                 "fps": 24.0 if first_frame else 16.0,
                 # The library's own defaults, on which older configurations rely.
                 "frame_step": vae.get("scale_factor_temporal", 4),

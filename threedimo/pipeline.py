@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -26,19 +26,21 @@ from threedimo.adapters import load_adapter, save_adapter
 from threedimo.camera import CameraPath, camera_hints
 from threedimo.components import require_fit
 from threedimo.denoising import DenoisingStep, denoise
-from threedimo.errors import InvalidModel, OutOfMemory
+from threedimo.errors import InvalidModel
 from threedimo.guidance import Branch, Conditions, guidance_branches
-from threedimo.latents import decode_frames, decode_preview, encode_video
+from threedimo.latents import decode_into, decode_preview, encode_video
 from threedimo.media import fit_frames, normalise
-from threedimo.memory_plans import MemoryPlan, step_down
+from threedimo.memory_plans import MemoryPlan, enough_memory, step_down
 from threedimo.model_files import INFO_NAME
 from threedimo.model_info import read_adapter_info, read_model_info
 from threedimo.models import CameraEncoder, MotionEncoder, MotionWanTransformer3DModel
+from threedimo.people.hands import Hands, check_hands
 from threedimo.progress import Progress, Step
 from threedimo.prompts import encode_text
 from threedimo.shot import Shot, check_driving_length, check_pictures
+from threedimo.step_caches import cached_steps
 from threedimo.token_cache import TokenCache
-from threedimo.windows import Window, plan_windows
+from threedimo.windows import Window, clip_windows
 from threedimo.wire.messages import ModelInfo
 
 
@@ -115,6 +117,11 @@ class MotionTransferPipeline(DiffusionPipeline):
         size = self.motion_encoder.config["frame_size"]
         return size, size
 
+    @property
+    def hand_crop_size(self) -> int:
+        """Width and height in pixels of the close-ups of hands."""
+        return self.motion_encoder.config["hand_crop_size"]
+
     @torch.no_grad()
     def __call__(
         self,
@@ -123,6 +130,7 @@ class MotionTransferPipeline(DiffusionPipeline):
         prompt: str = "",
         camera_path: CameraPath | None = None,
         *,
+        hands: Hands | None = None,
         num_frames: int | None = None,
         fps: float | None = None,
         width: int | None = None,
@@ -131,10 +139,12 @@ class MotionTransferPipeline(DiffusionPipeline):
         text_guidance_scale: float | None = None,
         motion_guidance_scale: float | None = None,
         seed: int = 0,
+        preset: str = "",
+        step_cache: str | None = None,
         on_step: Callable[[Step], None] | None = None,
         should_stop: Callable[[], bool] | None = None,
     ) -> MotionTransferOutput:
-        """Make one shot. `None` means the model's own default, which `info` holds.
+        """Make one shot. `None` means the preset's number, or the model's own, which `info` holds.
 
         The same inputs and seed give the same frames on the same device and library versions. The noise is
         drawn on the CPU, window by window, so that a longer clip begins as the shorter one did.
@@ -147,6 +157,7 @@ class MotionTransferPipeline(DiffusionPipeline):
             prompt: The camera, and whatever else is to be seen, in words.
             camera_path: The exact camera in time, resampled to the result's frames; None leaves the camera
                 to the text.
+            hands: Close-ups of the driver's hands, from `threedimo.people`; None where none were located.
             num_frames: Frames of the result, `4k+1`; None means as many as there are driving frames.
             fps: Rate of the result.
             width: Width of the result in pixels.
@@ -155,6 +166,8 @@ class MotionTransferPipeline(DiffusionPipeline):
             text_guidance_scale: Weight of text and camera, 0 to 50; 1 is no guidance.
             motion_guidance_scale: Weight of the driving motion, 0 to 50; 1 is no guidance.
             seed: Of the noise, 0 to 2**32 - 1.
+            preset: "draft", "standard" or "final", or a name of the model's own; "" is the model's numbers.
+            step_cache: What of a step is taken over from the one before, see `threedimo.presets`.
             on_step: Is told of every step.
             should_stop: Is asked after every step.
 
@@ -178,12 +191,17 @@ class MotionTransferPipeline(DiffusionPipeline):
             text_guidance_scale=text_guidance_scale,
             motion_guidance_scale=motion_guidance_scale,
             seed=seed,
+            preset=preset,
+            step_cache=step_cache,
         )
         check_driving_length(driving_frames, shot)
-        windows = self._plan_windows(shot)
+        if hands is not None:
+            check_hands(hands, shot.num_frames, self.hand_crop_size)
+        windows = clip_windows(self.info, shot.num_frames, self.config["num_lead_latents"])
         progress = Progress(on_step, should_stop, self._settle)
 
-        with self._device_memory(shot):
+        caching = cached_steps(self.transformer, shot.step_cache, self.info, shot.num_inference_steps)
+        with enough_memory(self, shot, self._execution_device), caching as forget_steps:
             with progress.phase("encoding"):
                 progress.report(Step("encoding", 0, 1))
                 text, empty_text = self._encode_text(prompt), self._encode_text("")
@@ -198,19 +216,21 @@ class MotionTransferPipeline(DiffusionPipeline):
             generator = torch.Generator("cpu").manual_seed(shot.seed)
             for index, window in enumerate(windows):
                 with progress.phase("encoding"):
-                    motion_tokens = self._encode_motion(driving_video, window)
+                    motion_tokens = self._encode_motion(driving_video, hands, window)
                     camera_tokens = self._encode_camera(camera_path, window, motion_tokens)
                     branches = self._branches(
                         Conditions(text, motion_tokens, camera_tokens), empty_text, shot
                     )
                 with progress.phase("denoising"):
+                    forget_steps()
                     lead_latents = latents[:, :, -window.num_lead_latents :]
                     steps = self._denoise(lead_latents, window, branches, shot, generator)
                     latents = self._follow(latents, steps, progress, index, windows, shot)
 
             frames = np.empty((shot.num_frames, shot.height, shot.width, 3), np.uint8)
             with progress.phase("rendering"):
-                self._render(latents, frames, progress)
+                for done in decode_into(frames, self.vae, latents):
+                    progress.report(Step("rendering", done, latents.shape[2]))
         return MotionTransferOutput(frames, progress.seconds)
 
     # What every window shares.
@@ -230,11 +250,19 @@ class MotionTransferPipeline(DiffusionPipeline):
 
     # Once for each window, never for each step.
 
-    def _encode_motion(self, driving_video: np.ndarray, window: Window) -> Tensor:
-        pixels = driving_video[window.video_frames(self.info.frame_step)]
-        device, dtype = self._execution_device, self.motion_encoder.dtype
-        frames = torch.from_numpy(normalise(pixels))[None].to(device, dtype)
-        return self._once(pixels, lambda: self.motion_encoder(frames))
+    def _encode_motion(self, driving_video: np.ndarray, hands: Hands | None, window: Window) -> Tensor:
+        stretch = window.video_frames(self.info.frame_step)
+        pixels = driving_video[stretch]
+        place = self._execution_device, self.motion_encoder.dtype
+        frames = torch.from_numpy(normalise(pixels))[None].to(*place)
+        if hands is None:
+            return self._once(pixels, lambda: self.motion_encoder(frames))
+        crops, visible = map(torch.from_numpy, hands.normalised(stretch))
+        shown = np.concatenate(
+            [part[stretch].ravel() for part in (driving_video, hands.crops, hands.visible)]
+        )
+        encode = partial(self.motion_encoder, frames, crops.to(*place), visible.to(place[0]))
+        return self._once(shown, encode)
 
     def _encode_camera(self, camera_path: CameraPath | None, window: Window, motion_tokens: Tensor) -> Tensor:
         if camera_path is None:
@@ -298,23 +326,6 @@ class MotionTransferPipeline(DiffusionPipeline):
             window_latents = state.latents
         return torch.cat([latents, window_latents[:, :, window.num_lead_latents :]], dim=2)
 
-    def _render(self, latents: Tensor, frames: np.ndarray, progress: Progress) -> None:
-        """Decode the whole clip into `frames`, one latent frame after the other."""
-        num_latent_frames, filled = latents.shape[2], 0
-        progress.report(Step("rendering", 0, num_latent_frames))
-        for number, decoded in enumerate(decode_frames(self.vae, latents), start=1):
-            frames[filled : filled + len(decoded)] = decoded
-            filled += len(decoded)
-            progress.report(Step("rendering", number, num_latent_frames))
-
-    def _plan_windows(self, shot: Shot) -> list[Window]:
-        step = self.info.frame_step
-        return plan_windows(
-            (shot.num_frames - 1) // step + 1,
-            (self.info.num_frames - 1) // step + 1,
-            self.config["num_lead_latents"],
-        )
-
     def _settle(self) -> None:
         if self._execution_device.type == "cuda":
             torch.cuda.synchronize(self._execution_device)
@@ -322,20 +333,6 @@ class MotionTransferPipeline(DiffusionPipeline):
     def use_less_memory(self) -> bool:
         """Go on with the next smaller memory plan; false where there is none."""
         return step_down(self, self._execution_device)
-
-    @contextmanager
-    def _device_memory(self, shot: Shot) -> Iterator[None]:
-        """Say plainly when memory is not enough; send offloaded components back, however the shot ends."""
-        try:
-            yield
-        except torch.OutOfMemoryError as error:
-            raise OutOfMemory(
-                "the device has too little memory for this shot",
-                given=f"{shot.num_frames} frames of {shot.width}x{shot.height} on {self._execution_device}",
-                remedy="choose a smaller size, or close other programs that use the device",
-            ) from error
-        finally:
-            self.maybe_free_model_hooks()
 
     # Files.
 

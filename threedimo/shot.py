@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from threedimo.errors import InvalidRequest, UnsupportedFrameCount, UnsupportedSize
+from threedimo.errors import InvalidRequest, UnsupportedFrameCount
+from threedimo.presets import NO_CACHE, find_preset, read_step_cache
+from threedimo.sizes import check_size
 from threedimo.wire.messages import ModelInfo
 
 MAX_STEPS = 200
@@ -29,6 +31,8 @@ class Shot:
         text_guidance_scale: How far the result is pushed towards text and camera; 1 is not at all.
         motion_guidance_scale: How far it is pushed towards the driving motion; 1 is not at all.
         seed: Of the noise.
+        preset: Name of the preset that the numbers came from, "" for the model's own; for the record.
+        step_cache: What of a step is taken over from the one before, see `threedimo.presets`.
     """
 
     num_frames: int
@@ -39,6 +43,8 @@ class Shot:
     text_guidance_scale: float
     motion_guidance_scale: float
     seed: int
+    preset: str = ""
+    step_cache: str = NO_CACHE
 
     @classmethod
     def checked(
@@ -53,29 +59,34 @@ class Shot:
         text_guidance_scale: float | None = None,
         motion_guidance_scale: float | None = None,
         seed: int = 0,
+        preset: str = "",
+        step_cache: str | None = None,
     ) -> Shot:
-        """Fill in the model's default for every `None` and refuse what the model cannot make.
+        """Fill in the preset's or the model's number for every `None`, and refuse what cannot be made.
 
         Raises:
             UnsupportedFrameCount: Not `frame_step * k + 1`, or more than `max_frames`.
-            UnsupportedSize: Not a multiple of `size_step`.
-            InvalidRequest: Another number is out of range.
+            UnsupportedSize: See `threedimo.sizes.check_size`.
+            InvalidRequest: Another number is out of range, or there is no such preset or step cache.
         """
+        chosen = find_preset(info, preset)
         shot = cls(
             num_frames=info.num_frames if num_frames is None else num_frames,
             fps=info.fps if fps is None else fps,
             width=info.width if width is None else width,
             height=info.height if height is None else height,
-            num_inference_steps=info.num_inference_steps
-            if num_inference_steps is None
-            else num_inference_steps,
-            text_guidance_scale=info.text_guidance_scale
-            if text_guidance_scale is None
-            else text_guidance_scale,
+            num_inference_steps=(
+                chosen.num_inference_steps if num_inference_steps is None else num_inference_steps
+            ),
+            text_guidance_scale=(
+                chosen.text_guidance_scale if text_guidance_scale is None else text_guidance_scale
+            ),
             motion_guidance_scale=(
-                info.motion_guidance_scale if motion_guidance_scale is None else motion_guidance_scale
+                chosen.motion_guidance_scale if motion_guidance_scale is None else motion_guidance_scale
             ),
             seed=seed,
+            preset=preset,
+            step_cache=chosen.step_cache if step_cache is None else step_cache,
         )
         check_frame_count(shot.num_frames, info)
         check_size(shot.width, shot.height, info)
@@ -84,6 +95,7 @@ class Shot:
         _check_range("text_guidance_scale", shot.text_guidance_scale, 0, MAX_GUIDANCE)
         _check_range("motion_guidance_scale", shot.motion_guidance_scale, 0, MAX_GUIDANCE)
         _check_range("seed", shot.seed, 0, 2**32 - 1)
+        read_step_cache(shot.step_cache, info)
         return shot
 
 
@@ -106,24 +118,6 @@ def check_frame_count(num_frames: int, info: ModelInfo) -> None:
         given=num_frames,
         allowed=f"{step}k+1 frames, from {fewest} to {largest}",
         remedy=f"choose {' or '.join(map(str, nearest))}",
-    )
-
-
-def check_size(width: int, height: int, info: ModelInfo) -> None:
-    """Refuse a width or height that is not a multiple of the model's step, naming the nearest that are.
-
-    Raises:
-        UnsupportedSize: Always with a size to choose.
-    """
-    step = info.size_step
-    if width > 0 and height > 0 and width % step == 0 and height % step == 0:
-        return
-    nearest = [max(1, round(side / step)) * step for side in (width, height)]
-    raise UnsupportedSize(
-        "the model cannot make frames of this size",
-        given=f"{width}x{height}",
-        allowed=f"width and height that are multiples of {step}",
-        remedy=f"choose {nearest[0]}x{nearest[1]}, or the model's own {info.width}x{info.height}",
     )
 
 

@@ -68,8 +68,8 @@ def forward_costs(
         on_round: Is told how many rounds are done.
     """
     ours: Any = pipeline.transformer
-    plain, inputs, tokens = plain_generator(ours), _inputs(pipeline), _tokens(pipeline)
-    plain_inputs = inputs | {"timestep": per_token(inputs["timestep"], inputs["hidden_states"], plain)}
+    plain, inputs, tokens = plain_generator(ours), generator_inputs(pipeline), _tokens(pipeline)
+    plain_inputs = stock_inputs(plain, inputs)
     forwards: dict[str, Callable[[], Any]] = {
         PLAIN: lambda: plain(**plain_inputs, return_dict=False),
         SILENT: lambda: ours(**inputs, return_dict=False),
@@ -92,11 +92,12 @@ def forward_costs(
     }
 
 
-def per_token(frame_timesteps: Tensor, latents: Tensor, plain: WanTransformer3DModel) -> Tensor:
-    """Timesteps as the stock generator takes them: (batch, latent_frames) to (batch, video_tokens)."""
+def stock_inputs(plain: WanTransformer3DModel, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Inputs of ours as the stock generator takes them: with a timestep for every video token."""
     _, rows, columns = plain.config["patch_size"]
-    height, width = latents.shape[3:]
-    return frame_timesteps.repeat_interleave((height // rows) * (width // columns), dim=1)
+    height, width = inputs["hidden_states"].shape[3:]
+    tokens_a_frame = (height // rows) * (width // columns)
+    return inputs | {"timestep": inputs["timestep"].repeat_interleave(tokens_a_frame, dim=1)}
 
 
 def plain_generator(transformer: MotionWanTransformer3DModel) -> WanTransformer3DModel:
@@ -147,7 +148,8 @@ def _timed(call: Callable[[], Any], device: torch.device) -> float:
     return time.perf_counter() - began_s
 
 
-def _inputs(pipeline: MotionTransferPipeline) -> dict[str, Tensor]:
+def generator_inputs(pipeline: MotionTransferPipeline) -> dict[str, Tensor]:
+    """Noise in the shapes of one forward of the plain generator in a shot of the model's own."""
     transformer, info = pipeline.transformer, pipeline.info
     patch = transformer.config["patch_size"]
     latent_step = info.size_step // patch[1]

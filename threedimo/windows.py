@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from threedimo.wire.messages import ModelInfo
+
 
 @dataclass(frozen=True)
 class Window:
@@ -34,6 +36,12 @@ class Window:
     def video_frames(self, frame_step: int) -> slice:
         """The driving and camera frames that belong to it, as a slice of the clip's frames."""
         return slice(frame_step * self.start, frame_step * (self.stop - 1) + 1)
+
+
+def clip_windows(info: ModelInfo, num_frames: int, num_lead_latents: int) -> list[Window]:
+    """The windows in which a model makes a clip of so many video frames; see `plan_windows`."""
+    length, own = ((count - 1) // info.frame_step + 1 for count in (num_frames, info.num_frames))
+    return plan_windows(length, own, num_lead_latents)
 
 
 def plan_windows(num_latent_frames: int, window_latent_frames: int, num_lead_latents: int) -> list[Window]:

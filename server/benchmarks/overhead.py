@@ -60,7 +60,7 @@ def served() -> Iterator[Client]:
     """A client of a server of its own, whose model is warm."""
     with (
         tempfile.TemporaryDirectory(prefix="threedimo-benchmark-") as home,
-        own_server(Path(home), EMBEDDED) as server,
+        own_server(Path(home)) as server,
         connected_client(server.connection) as client,
     ):
         make(client, demo_shot(client))

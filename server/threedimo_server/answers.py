@@ -177,7 +177,7 @@ class Answers:
         door.admit(letter, hello.client)
         capabilities = Capabilities(
             server_version=VERSION,
-            models=self._models.infos,
+            models=self._models.told(),
             devices=[worker.describe() for worker in self._pool.workers],
         )
         return Welcome(

@@ -6,7 +6,10 @@ import argparse
 import sys
 import uuid
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from threedimo_server.served_models import ModelChoice
 
 USAGE_EXIT_CODE = 2
 LAST_PORT = 65_535
@@ -29,6 +32,12 @@ def add_footage_options(command: argparse._ActionsContainer) -> None:
     command.add_argument(
         "--drive-start", type=seconds, default=0.0, metavar="S", help="seconds into the footage (default: 0)"
     )
+    command.add_argument(
+        "--follow-person",
+        action="store_true",
+        help="cut the performer out by a square that follows, and locate the hands (the server needs "
+        "threedimo[people]); otherwise the middle of the footage is used, without hands",
+    )
 
 
 def add_shot_options(command: CommandParser, frames: str = "frames to make: 4k+1") -> None:
@@ -36,8 +45,29 @@ def add_shot_options(command: CommandParser, frames: str = "frames to make: 4k+1
     shot = command.add_argument_group("the shot (default: as the model was trained)")
     shot.add_argument("--frames", type=positive_whole, metavar="N", help=frames)
     shot.add_argument("--fps", type=positive_number, metavar="FPS", help="frames per second")
+    shot.add_argument(
+        "--size",
+        metavar="SIZE",
+        help="WIDTHxHEIGHT in pixels, or a shape in the trained area: 16:9, 4:3, 1:1, 9:16 ...",
+    )
+    add_preset_option(shot)
     shot.add_argument("--steps", type=positive_whole, metavar="N", help="denoising steps")
+    shot.add_argument(
+        "--step-cache",
+        metavar="KIND",
+        help="compute less of each step: taylor:2, first_block:0.1, mag:0.06 (docs/speed.md), or none",
+    )
     shot.add_argument("--seed", type=whole, default=0, metavar="N", help="equal seeds repeat (default: 0)")
+
+
+def add_preset_option(command: argparse._ActionsContainer, whose: str = "") -> None:
+    """Steps, guidance and step cache by one name."""
+    command.add_argument(
+        "--preset",
+        default="",
+        metavar="NAME",
+        help=f"{whose}draft (a quick look), standard, final (twice the steps), or one of the model's own",
+    )
 
 
 def add_model_options(command: argparse._ActionsContainer) -> None:
@@ -60,6 +90,22 @@ def add_model_options(command: argparse._ActionsContainer) -> None:
         default=None,
         help="load a stock Wan model without an adapter: motion and camera then do nothing",
     )
+    command.add_argument(
+        "--lora",
+        metavar="FILE",
+        help="a LoRA for few steps that was made for MODEL: shots then take --lora-steps, without guidance",
+    )
+    command.add_argument(
+        "--lora-steps", type=positive_whole, metavar="N", help="steps that it was made for (default: 4)"
+    )
+
+
+def model_choice(options: argparse.Namespace) -> ModelChoice:
+    """What the options of `add_model_options` name; the embedded model where they name nothing."""
+    from threedimo_server.served_models import ModelChoice
+
+    named = {name: getattr(options, name) for name in ("model", "adapter", "untrained", "lora", "lora_steps")}
+    return ModelChoice(**{name: value for name, value in named.items() if value is not None})
 
 
 def add_output_options(command: CommandParser, default: str | None = None) -> None:

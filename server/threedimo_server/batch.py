@@ -22,10 +22,12 @@ class BatchOptions:
     Attributes:
         shots: The list, see `batch_list`.
         output: Folder of the batch; each shot gets one in it.
+        preset: Of every shot that names none.
     """
 
     shots: Path
     output: Path
+    preset: str = ""
 
 
 class BatchRun(Protocol):
@@ -107,7 +109,7 @@ def make_batch(options: BatchOptions, engine: BatchEngine) -> FinishedBatch:
     """
     shots = {}
     for listed in read_list(options.shots):
-        shot = listed.options(options.shots.parent, options.output)
+        shot = listed.options(options.shots.parent, options.output, options.preset)
         with naming(listed.name):
             shots[listed.name] = (shot, read_inputs(shot))
     with held_book(options.output) as book, JobProgress() as progress:

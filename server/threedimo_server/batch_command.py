@@ -10,14 +10,19 @@ from threedimo_server.arguments import (
     CommandParser,
     add_model_id_option,
     add_model_options,
+    add_preset_option,
     add_server_option,
+    model_choice,
 )
 from threedimo_server.help_texts import BATCH_DESCRIPTION, BATCH_EPILOG
 
 if TYPE_CHECKING:
     from threedimo_server.batch import BatchEngine
 
-_OPTIONS = {"local": ("server", "model_id"), "ray": ("ray_address", "model", "adapter", "untrained")}
+_OPTIONS = {
+    "local": ("server", "model_id"),
+    "ray": ("ray_address", "model", "adapter", "untrained", "lora", "lora_steps"),
+}
 _REMEDIES = {
     "local": "the model is the server's, see `threedimo serve --help`; or add --engine ray",
     "ray": "every worker of a cluster has a server of its own; leave it out",
@@ -43,6 +48,7 @@ def add_batch(commands: argparse._SubParsersAction[CommandParser]) -> CommandPar
         default="local",
         help="who makes the shots: one server (default), or the GPUs of a Ray cluster",
     )
+    add_preset_option(command, "of every shot that names none: ")
     local = command.add_argument_group("with --engine local")
     add_server_option(local)
     add_model_id_option(local)
@@ -71,14 +77,16 @@ def _make_engine(command: CommandParser, options: argparse.Namespace) -> BatchEn
         return LocalEngine(options.server, options.model_id or "")
     from threedimo.model_info import EMBEDDED
     from threedimo_server.batch_ray import RayEngine
-    from threedimo_server.served_models import ModelChoice
 
-    model = EMBEDDED if options.model in (None, EMBEDDED) else _whole(options.model)
-    adapter = None if options.adapter is None else _whole(options.adapter)
-    return RayEngine(ModelChoice(model, adapter, bool(options.untrained)), options.ray_address)
+    if options.model not in (None, EMBEDDED):
+        options.model = _whole(options.model)
+    for name in ("adapter", "lora"):
+        if getattr(options, name) is not None:
+            setattr(options, name, _whole(getattr(options, name)))
+    return RayEngine(model_choice(options), options.ray_address)
 
 
 def _whole(place: str) -> str:
-    """A folder of this machine by its whole path, because workers run elsewhere."""
-    folder = Path(place).expanduser()
-    return str(folder.absolute()) if folder.is_dir() else place
+    """A folder or file of this machine by its whole path, because workers run elsewhere."""
+    found = Path(place).expanduser()
+    return str(found.absolute()) if found.exists() else place

@@ -46,15 +46,20 @@ class ListedShot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     text: str | None = None
     frames: _Whole | None = None
     fps: _Rate | None = None
+    follow_person: bool = False
+    size: str | None = None
     steps: _Whole | None = None
+    preset: str = ""
+    step_cache: str | None = None
     seed: Annotated[int, msgspec.Meta(ge=0, lt=2**32)] = 0
 
-    def options(self, folder: Path, output: Path) -> ShotOptions:
+    def options(self, folder: Path, output: Path, preset: str = "") -> ShotOptions:
         """What `generate` would be asked for.
 
         Args:
             folder: Of the list.
             output: Folder of the batch.
+            preset: If the shot names none.
         """
         drive = [self.drive] if isinstance(self.drive, str) else self.drive
         return ShotOptions(
@@ -66,7 +71,11 @@ class ListedShot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             text=self.text,
             num_frames=self.frames,
             fps=self.fps,
+            follow_person=self.follow_person,
+            size=self.size,
             num_inference_steps=self.steps,
+            preset=self.preset or preset,
+            step_cache=self.step_cache,
             seed=self.seed,
             output=output / self.name,
         )

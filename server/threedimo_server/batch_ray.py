@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from threedimo.errors import AssetMissing, JobCancelled, ThreeDimoError
 from threedimo.media.writing import storage_errors
-from threedimo.model_info import EMBEDDED, read_model_info
+from threedimo.model_info import EMBEDDED
 from threedimo.wire.messages import ModelInfo
 from threedimo_server.batch_ledger import BatchLedger
 from threedimo_server.job_progress import JobProgress
@@ -56,9 +56,9 @@ class RayEngine:
             ModelError: The model cannot be used.
         """
         choice = self.choice
-        places = [choice.model, choice.adapter]
+        places = [choice.model, choice.adapter, choice.lora and str(Path(choice.lora).parent)]
         if all(place in (None, EMBEDDED) or Path(place).is_dir() for place in places):
-            return read_model_info(choice.model, choice.adapter, untrained=choice.untrained)
+            return choice.info()
         return None
 
     @contextmanager

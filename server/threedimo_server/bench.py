@@ -11,12 +11,15 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any
 
+import msgspec
+
+from threedimo.errors import JobFailed
 from threedimo.model_info import AUTO_PLAN
+from threedimo.presets import find_preset
 from threedimo.version import VERSION
-from threedimo.wire.messages import ModelInfo
 from threedimo_server.job_progress import JobProgress
 from threedimo_server.served_models import ModelChoice
-from threedimo_server.warm_model import give_up_memory
+from threedimo_server.warm_model import as_known, first_sentence, give_up_memory
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,8 @@ class BenchOptions:
         plans: Memory plans to measure; empty means the one that `auto` takes.
         rounds: Of forwards.
         num_steps: Denoising steps of each shot.
+        presets: To measure beside plain generation.
+        step_caches: Likewise.
     """
 
     choice: ModelChoice
@@ -36,6 +41,8 @@ class BenchOptions:
     plans: tuple[str, ...]
     rounds: int
     num_steps: int
+    presets: tuple[str, ...] = ()
+    step_caches: tuple[str, ...] = ()
 
 
 def bench(options: BenchOptions, progress: JobProgress) -> dict[str, Any]:
@@ -43,40 +50,66 @@ def bench(options: BenchOptions, progress: JobProgress) -> dict[str, Any]:
 
     Returns:
         `model`, `device`, `shot` (what was made), `versions`, and `plans`: by name the seconds it took to
-        load, a shot's costs, and with "full" `forward`, a forward's costs against the plain generator's.
+        load, a shot's costs, and with "full" `forward`, a forward's costs against the plain generator's, and
+        `settings`, those of presets and step caches. Of several plans, one that failed has its `error`.
 
     Raises:
         ModelError: The model cannot be used.
-        InvalidRequest: There is no such device or plan.
-        OutOfMemory: The device is too small for a plan.
+        InvalidRequest: There is no such device, plan, preset or step cache.
+        OutOfMemory: The device is too small for the only plan.
     """
     from threedimo.checkpoints import choose_device
+    from threedimo.memory_plans import check_plan
 
-    device = _device_words(choose_device(options.device))
-    measured = [_measure(plan, options, progress) for plan in options.plans or (AUTO_PLAN,)]
-    info = measured[0][0]
+    chosen = choose_device(options.device)
+    info = options.choice.info()
+    for preset in options.presets:
+        find_preset(info, preset)  # rather than after minutes of measuring
+    wanted = options.plans or (AUTO_PLAN,)
+    for plan in wanted:
+        check_plan(plan, chosen)
+    plans: dict[str, Any] = {}
+    for plan in wanted:
+        try:
+            taken, found = _measure(plan, options, progress)
+        except Exception as error:
+            if len(wanted) == 1:
+                raise
+            taken, found = plan, {"error": _error_words(error)}  # what the others measure must not be lost
+            give_up_memory()
+        plans[taken] = found
     return {
         "model": info.id,
-        "device": device,
+        "device": _device_words(chosen),
         "shot": {
             "num_frames": info.num_frames,
             "width": info.width,
             "height": info.height,
             "steps": options.num_steps,
+            "own_steps": info.num_inference_steps,
             "text_guidance_scale": info.text_guidance_scale,
             "motion_guidance_scale": info.motion_guidance_scale,
         },
-        "plans": {plan: found for _, plan, found in measured},
+        "plans": plans,
         "versions": {"threedimo": VERSION, "python": platform.python_version()}
         | {name: version(name) for name in ("torch", "diffusers")},
     }
 
 
-def _measure(
-    plan: str, options: BenchOptions, progress: JobProgress
-) -> tuple[ModelInfo, str, dict[str, Any]]:
-    """What the model makes, the plan that was taken, its figures. The model is gone when this returns."""
+def failed_plans(document: dict[str, Any]) -> list[str]:
+    """The plans that could not be measured."""
+    return [plan for plan, found in document["plans"].items() if "error" in found]
+
+
+def _error_words(error: Exception) -> str:
+    known = as_known(error, JobFailed("an unexpected error", given=first_sentence(error)))
+    return f"[{known.code}] {known}"
+
+
+def _measure(plan: str, options: BenchOptions, progress: JobProgress) -> tuple[str, dict[str, Any]]:
+    """The plan that was taken, and its figures. The model is gone when this returns."""
     from threedimo.checkpoints import load_pipeline
+    from threedimo.setting_costs import setting_costs
     from threedimo.step_costs import forward_costs, shot_cost
 
     def told(phase: str, total: int) -> Callable[[int], None]:
@@ -85,18 +118,20 @@ def _measure(
     choice = options.choice
     progress.note(f"loading {choice.model}, memory plan {plan}")
     began_s = time.monotonic()
-    pipeline = load_pipeline(
-        choice.model, choice.adapter, untrained=choice.untrained, device=options.device, memory=plan
-    )
+    pipeline = load_pipeline(**msgspec.structs.asdict(choice), device=options.device, memory=plan)
     found: dict[str, Any] = {"loading_s": time.monotonic() - began_s}
     if pipeline.memory_plan == "full":
         costs = forward_costs(pipeline, options.rounds, told("forwards", options.rounds))
         found["forward"] = {name: asdict(cost) for name, cost in costs.items()}
     found |= asdict(shot_cost(pipeline, options.num_steps, told("denoising", options.num_steps)))
-    info, taken = pipeline.info, pipeline.memory_plan
+    if pipeline.memory_plan == "full" and (options.presets or options.step_caches):
+        plain_s, costs = setting_costs(pipeline, options.presets, options.step_caches, progress.step)
+        found["plain_denoising_s"] = plain_s
+        found["settings"] = {name: asdict(cost) for name, cost in costs.items()}
+    taken = pipeline.memory_plan
     del pipeline
     give_up_memory()  # or the next plan would be measured beside this one
-    return info, taken, found
+    return taken, found
 
 
 def bench_json(document: dict[str, Any]) -> str:
@@ -114,6 +149,9 @@ def bench_lines(document: dict[str, Any]) -> Iterator[str]:
     )
     for plan, found in document["plans"].items():
         yield ""
+        if "error" in found:
+            yield f"memory plan {plan}: {found['error']}"
+            continue
         yield f"memory plan {plan}: loaded in {found['loading_s']:.1f} s"
         for name, cost in found.get("forward", {}).items():
             yield f"  a forward, {name:18} {cost['seconds'] * 1e3:9.1f} ms  {cost['ratio']:6.3f} of plain"
@@ -122,6 +160,18 @@ def bench_lines(document: dict[str, Any]) -> Iterator[str]:
         yield f"  a denoising step, guided      {found['seconds_per_step'] * 1e3:9.1f} ms"
         if found["peak_bytes"] is not None:
             yield f"  most memory of the device     {found['peak_bytes'] / 1e9:9.2f} GB"
+        if "settings" in found:
+            yield from _setting_lines(found, shot["own_steps"])
+
+
+def _setting_lines(found: dict[str, Any], own_steps: int) -> Iterator[str]:
+    yield f"  plain generation, {own_steps} steps       {found['plain_denoising_s']:9.2f} s"
+    for name, cost in found["settings"].items():
+        near = "" if cost["psnr_db"] is None else f"  {cost['psnr_db']:.1f} dB to the same steps computed"
+        yield (
+            f"  {name:16} {cost['num_steps']:3} steps    {cost['denoising_s']:9.2f} s  "
+            f"{cost['times_faster']:.1f} x as fast  {cost['forwards']:.1f} forwards{near}"
+        )
 
 
 def _device_words(device: Any) -> str:

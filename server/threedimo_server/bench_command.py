@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import argparse
 
-from threedimo_server.arguments import CommandParser, add_model_options, positive_whole
+from threedimo_server.arguments import CommandParser, add_model_options, model_choice, positive_whole
 
 _DESCRIPTION = """\
 Loads a model and measures it, without a server: one forward of its generator with motion and camera beside
 the plain generator with the same weights, in turn, and a shot of its own length and size by its phases; on a
-GPU also the most memory that was taken, for each plan that --memory names. Ctrl-C ends it.
+GPU also the most memory that was taken, for each plan that --memory names. With --presets and --step-caches
+also whole shots of the packaged inputs beside generation by the plain generator. Of several plans, one that
+fails is noted in its place, and the others are measured; the exit code is then 1. Ctrl-C ends it.
 """
 _EPILOG = """\
 Examples:
   threedimo bench
+  threedimo bench --presets draft standard final --step-caches taylor:2 first_block:0.1 mag:0.06
   threedimo bench --model models/dancer --device cuda:0 --memory full offload fp8 tiny --json
 """
 
@@ -39,6 +42,20 @@ def add_bench(commands: argparse._SubParsersAction[CommandParser]) -> None:
         help="measure these one after the other: full, offload, fp8, tiny (default: the first that fits)",
     )
     command.add_argument(
+        "--presets",
+        nargs="+",
+        default=(),
+        metavar="NAME",
+        help="beside generation by the plain generator, these presets: draft, standard, final",
+    )
+    command.add_argument(
+        "--step-caches",
+        nargs="+",
+        default=(),
+        metavar="KIND",
+        help="likewise these step caches: taylor:2, first_block:0.1, mag:0.06 ...",
+    )
+    command.add_argument(
         "--rounds", type=positive_whole, default=10, metavar="N", help="of forwards (default: %(default)s)"
     )
     command.add_argument(
@@ -49,15 +66,20 @@ def add_bench(commands: argparse._SubParsersAction[CommandParser]) -> None:
 
 
 def _bench(options: argparse.Namespace) -> int:
-    from threedimo.model_info import EMBEDDED
-    from threedimo_server.bench import BenchOptions, bench, bench_json, bench_lines
+    from threedimo_server.bench import BenchOptions, bench, bench_json, bench_lines, failed_plans
     from threedimo_server.job_progress import JobProgress
-    from threedimo_server.served_models import ModelChoice
 
-    choice = ModelChoice(options.model or EMBEDDED, options.adapter, bool(options.untrained))
-    asked = BenchOptions(choice, options.device, tuple(options.memory), options.rounds, options.steps)
+    asked = BenchOptions(
+        model_choice(options),
+        options.device,
+        plans=tuple(options.memory),
+        rounds=options.rounds,
+        num_steps=options.steps,
+        presets=tuple(options.presets),
+        step_caches=tuple(options.step_caches),
+    )
     with JobProgress() as progress:
         document = bench(asked, progress)
     for line in [bench_json(document)] if options.json else bench_lines(document):
         print(line)  # noqa: T201 - what was asked for
-    return 0
+    return 1 if failed_plans(document) else 0

@@ -25,6 +25,7 @@ from threedimo_server.arguments import (
 )
 from threedimo_server.batch_command import add_batch
 from threedimo_server.bench_command import add_bench
+from threedimo_server.calibrate_command import add_calibrate
 from threedimo_server.help_texts import (
     EPILOG,
     NOVEL_VIEWS_DESCRIPTION,
@@ -80,6 +81,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_cancel(commands)
     add_page(commands)
     add_bench(commands)
+    add_calibrate(commands)
     _add_doctor(commands)
     return parser
 
@@ -227,7 +229,11 @@ def _generate(options: argparse.Namespace) -> int:
             text=options.text,
             num_frames=options.frames,
             fps=options.fps,
+            follow_person=options.follow_person,
+            size=options.size,
             num_inference_steps=options.steps,
+            preset=options.preset,
+            step_cache=options.step_cache,
             seed=options.seed,
             model_id=options.model_id or "",
             output=options.output,
@@ -245,7 +251,7 @@ def _batch(options: argparse.Namespace) -> int:
 
     engine = options.make_engine(options)
     _stop_on_sigterm()
-    result = make_batch(BatchOptions(options.shots, options.output), engine)
+    result = make_batch(BatchOptions(options.shots, options.output, options.preset), engine)
     for line in result.lines():
         print(line)
     result.check()
@@ -265,7 +271,10 @@ def _novel_views(options: argparse.Namespace) -> int:
             seen_from=options.seen_from,
             num_frames=options.frames,
             fps=options.fps,
+            size=options.size,
             num_inference_steps=options.steps,
+            preset=options.preset,
+            step_cache=options.step_cache,
             seed=options.seed,
             model_id=options.model_id or "",
             overwrite=options.overwrite,
@@ -289,7 +298,11 @@ def _stabilize(options: argparse.Namespace) -> int:
             start_s=options.drive_start,
             num_frames=options.frames,
             fps=options.fps,
+            follow_person=options.follow_person,
+            size=options.size,
             num_inference_steps=options.steps,
+            preset=options.preset,
+            step_cache=options.step_cache,
             seed=options.seed,
             model_id=options.model_id or "",
             overwrite=options.overwrite,

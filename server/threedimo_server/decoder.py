@@ -24,6 +24,7 @@ from threedimo_server.storage import storage_errors
 
 REFUSED_EXIT, ORPHANED_EXIT, MEMORY_EXIT = 3, 4, 5
 REFERENCE_FILE, DRIVING_FILE = "reference.npy", "driving.npy"
+HANDS_FILE, VISIBLE_FILE = "hands.npy", "visible.npy"
 
 
 class Order(msgspec.Struct, frozen=True):
@@ -36,6 +37,7 @@ class Order(msgspec.Struct, frozen=True):
         folder: Where the arrays go.
         memory_bytes: Of address space; kept on Linux only.
         cpu_s: Seconds of one core.
+        hand_size: Find the performer, follow it, and cut its hands out at this size; 0 is none of it.
     """
 
     reference_image: str
@@ -48,6 +50,7 @@ class Order(msgspec.Struct, frozen=True):
     folder: str
     memory_bytes: int
     cpu_s: int
+    hand_size: int = 0
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -87,11 +90,21 @@ def _decode(order: Order) -> None:
         start_s=order.start_s,
         num_frames=order.num_frames,
         sample_fps=order.sample_fps,
-        size=order.size,
+        size=None if order.hand_size else order.size,
     )
+    hands = None
+    if order.hand_size:
+        from threedimo.people.performer import follow_performer
+
+        driving_frames, hands = follow_performer(
+            driving_frames, order.sample_fps, order.size[0], order.hand_size
+        )
     with storage_errors("the frames of the inputs"):
         np.save(folder / REFERENCE_FILE, reference_image, allow_pickle=False)
         np.save(folder / DRIVING_FILE, driving_frames, allow_pickle=False)
+        if hands is not None:
+            np.save(folder / HANDS_FILE, hands.crops, allow_pickle=False)
+            np.save(folder / VISIBLE_FILE, hands.visible, allow_pickle=False)
 
 
 def _end_with_worker() -> None:

@@ -15,12 +15,15 @@ import msgspec
 import numpy as np
 
 from threedimo.errors import JobCancelled, MediaTooLarge, ThreeDimoError, UnreadableMedia, from_code
+from threedimo.people.hands import Hands
 from threedimo.shot import Shot
 from threedimo_server.decoder import (
     DRIVING_FILE,
+    HANDS_FILE,
     MEMORY_EXIT,
     REFERENCE_FILE,
     REFUSED_EXIT,
+    VISIBLE_FILE,
     Order,
     Refusal,
 )
@@ -80,8 +83,9 @@ def decode_inputs(
     should_stop: Callable[[], bool],
     limits: DecodingLimits | None = None,
     decoders: Decoders | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Read a job's reference image and its driving frames.
+    hand_size: int = 0,
+) -> tuple[np.ndarray, np.ndarray, Hands | None]:
+    """Read a job's reference image, its driving frames, and the performer's hands if it asks for them.
 
     Args:
         work: The job.
@@ -90,11 +94,13 @@ def decode_inputs(
         should_stop: Asked a few times a second; true ends the decoding.
         limits: What it may take; None means the usual.
         decoders: Of the worker; None means one that is started for this job.
+        hand_size: Width and height of the close-ups of hands that the model reads.
 
     Returns:
-        `(height, width, 3)` and `(num_frames, height, width, 3)`, uint8 RGB.
+        `(height, width, 3)` and `(num_frames, height, width, 3)`, uint8 RGB; and the hands.
 
     Raises:
+        NoPerformer: The performer was to be followed, and hardly anybody is seen.
         MediaError: The media cannot be used, take too much, or crash their decoder.
         StorageError: There is no space for the frames.
         JobCancelled: `should_stop` answered true.
@@ -116,9 +122,13 @@ def decode_inputs(
             folder,
             limits.memory_bytes,
             limits.cpu_s,
+            hand_size if work.request.follow_person else 0,
         )
         _run((decoders or Decoders()).take(), order, should_stop)
-        return _loaded(folder, REFERENCE_FILE), _loaded(folder, DRIVING_FILE)
+        hands = None
+        if order.hand_size:
+            hands = Hands(_loaded(folder, HANDS_FILE), _loaded(folder, VISIBLE_FILE))
+        return _loaded(folder, REFERENCE_FILE), _loaded(folder, DRIVING_FILE), hands
 
 
 def _loaded(folder: str, name: str) -> np.ndarray:

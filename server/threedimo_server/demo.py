@@ -12,6 +12,7 @@ from threedimo_server.job_progress import JobProgress
 from threedimo_server.job_run import connected_client
 from threedimo_server.output_folder import check_output
 from threedimo_server.own_server import own_server
+from threedimo_server.served_models import ModelChoice
 from threedimo_server.shot_inputs import ShotOptions
 
 REFERENCE, DRIVING, CAMERA_PATH = "reference.png", "driving.mp4", "camera_path.json"
@@ -51,7 +52,10 @@ def run_demo(output: Path, *, model: str = EMBEDDED, inputs: Path | None = None)
     check_output(output, overwrite=True)
     with JobProgress() as progress, tempfile.TemporaryDirectory(prefix="threedimo-demo-") as home:
         progress.note("starting a server for the demo")
-        with own_server(Path(home), model) as server, connected_client(server.connection) as client:
+        with (
+            own_server(Path(home), ModelChoice(model)) as server,
+            connected_client(server.connection) as client,
+        ):
             shot = make_shot(client, options, progress, server.check_alive)
     notes = shot.model.notes or "The model comes without a description of its abilities."
     return [*shot.lines(), "", f"What the model {shot.model.id} can and cannot do:", notes]

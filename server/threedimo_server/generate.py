@@ -166,7 +166,7 @@ def some_server(server: str | None, progress: JobProgress) -> Iterator[tuple[Cli
             find_server()
         except ServerUnreachable:
             progress.note("no server is running: starting one for this command")
-            with own_server(home_folder(), "embedded") as own, connected_client(own.connection) as client:
+            with own_server(home_folder()) as own, connected_client(own.connection) as client:
                 yield client, own.check_alive
             return
     with connected_client(partial(find_server, server)) as client:

@@ -130,8 +130,13 @@ def generate(
     shot = shot_of(request, pipeline.info)
     seconds: dict[str, float] = {"loading": loading_s}
     with _phase("decoding", seconds, reporter):
-        reference_image, driving_frames = decode_inputs(
-            work, shot, pipeline.driving_size, should_stop, decoders=decoders
+        reference_image, driving_frames, hands = decode_inputs(
+            work,
+            shot,
+            pipeline.driving_size,
+            should_stop,
+            decoders=decoders,
+            hand_size=pipeline.hand_crop_size,
         )
     _stop_if(should_stop)
     output = pipeline(
@@ -139,6 +144,7 @@ def generate(
         driving_frames,
         request.text,
         camera_path(request, camera or None),
+        hands=hands,
         **asdict(shot),
         on_step=reporter.on_step,
         should_stop=should_stop,
@@ -195,6 +201,8 @@ def _describe(work: Work, shot: Shot, model: ModelInfo, seconds: dict[str, float
         text_guidance_scale=shot.text_guidance_scale,
         motion_guidance_scale=shot.motion_guidance_scale,
         seconds=seconds,
+        preset=shot.preset,
+        step_cache=shot.step_cache,
     )
 
 

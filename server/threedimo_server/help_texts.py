@@ -39,7 +39,7 @@ The list, with paths relative to it:
   {"shots": [
     {"name": "010", "reference": "woman.png", "drive": "dance.mp4", "camera_path": "camera_010.json"},
     {"name": "020", "reference": "woman.png", "drive": ["a.png", "b.png"], "drive_fps": 12,
-     "drive_start": 0, "text": "Front view.", "frames": 17, "fps": 8, "steps": 10, "seed": 3}
+     "drive_start": 0, "text": "Front view.", "frames": 17, "fps": 8, "preset": "draft", "seed": 3}
   ]}
 Fields but `name` are options of `threedimo generate`, and can be left out where it has a default.
 

@@ -20,6 +20,7 @@ from threedimo.camera import MOVES, CameraPath, View
 from threedimo.errors import InvalidCameraPath, InvalidRequest
 from threedimo.media import read_image, write_png
 from threedimo.shot import Shot
+from threedimo.sizes import read_size
 from threedimo.wire.client import Client, make_asset
 from threedimo.wire.messages import ModelInfo, ResultInfo
 from threedimo_server.contact_sheet import Row, Sheet, chosen_frames, draw_contact_sheet
@@ -97,7 +98,10 @@ class NovelViewsOptions:
         seen_from: Which side of the person the picture shows, see `threedimo.applications`.
         num_frames: Frames of each view.
         fps: Frames per second.
+        size: "WIDTHxHEIGHT" or a shape, "9:16"; None is the model's own.
         num_inference_steps: Denoising steps.
+        preset: Of the model's; "" is its own numbers.
+        step_cache: See `threedimo.presets`; None is the preset's.
         seed: Of every view.
         model_id: Of one of the server's models; "" is its first.
         overwrite: Replace an earlier set in `output`, finished or not.
@@ -109,7 +113,10 @@ class NovelViewsOptions:
     seen_from: str = "front"
     num_frames: int | None = None
     fps: float | None = None
+    size: str | None = None
     num_inference_steps: int | None = None
+    preset: str = ""
+    step_cache: str | None = None
     seed: int = 0
     model_id: str = ""
     overwrite: bool = False
@@ -149,11 +156,16 @@ def novel_views(options: NovelViewsOptions, server: str | None = None) -> Finish
     picture = read_image(options.image)
     with JobProgress() as progress, some_server(server, progress) as (client, check_alive):
         model = model_of(client, options.model_id)
+        width, height = (None, None) if options.size is None else read_size(options.size, model)
         shot = Shot.checked(
             model,
             num_frames=options.num_frames,
             fps=options.fps,
+            width=width,
+            height=height,
             num_inference_steps=options.num_inference_steps,
+            preset=options.preset,
+            step_cache=options.step_cache,
             seed=options.seed,
         )
         start = start_view(options.seen_from, width=shot.width, height=shot.height)
@@ -212,7 +224,10 @@ def _shot_options(folder: Path, name: str, model_id: str, shot: Shot) -> ShotOpt
         camera_path=camera_file(folder, name),
         num_frames=shot.num_frames,
         fps=shot.fps,
+        size=f"{shot.width}x{shot.height}",
         num_inference_steps=shot.num_inference_steps,
+        preset=shot.preset,
+        step_cache=shot.step_cache,
         seed=shot.seed,
         model_id=model_id,
         output=view_folder(folder, name),

@@ -16,6 +16,7 @@ from typing import IO
 
 from threedimo.errors import ServerUnreachable, ThreeDimoError, from_code
 from threedimo.wire.connection import CONNECTION_FILE, HOME_VARIABLE, ConnectionInfo, read_connection
+from threedimo_server.served_models import ModelChoice
 
 _START_LIMIT_S = 60.0
 _STOP_LIMIT_S = 20.0
@@ -50,10 +51,8 @@ class OwnServer:
 @contextmanager
 def own_server(
     home: Path,
-    model: str,
+    choice: ModelChoice | None = None,
     *,
-    adapter: str | None = None,
-    untrained: bool = False,
     device: str | None = None,
 ) -> Iterator[OwnServer]:
     """Start `threedimo serve` with this home folder, wait until it is ready, and stop it afterwards.
@@ -64,9 +63,7 @@ def own_server(
 
     Args:
         home: The server's `THREEDIMO_HOME`.
-        model: As `threedimo serve --model` takes it.
-        adapter: As `--adapter` takes it.
-        untrained: As `--untrained`.
+        choice: The model; None is the embedded one.
         device: As `--device` takes it; None leaves it to the settings of the home folder and the environment.
 
     Raises:
@@ -75,9 +72,8 @@ def own_server(
     """
     with tempfile.TemporaryFile() as log:
         options = [
-            *("--model", model, "--host", "127.0.0.1", "--end-with-input"),
-            *(() if adapter is None else ("--adapter", adapter)),
-            *(("--untrained",) if untrained else ()),
+            *("--host", "127.0.0.1", "--end-with-input"),
+            *(choice or ModelChoice()).options(),
             *(() if device is None else ("--device", device)),
         ]
         inherited = {name: value for name, value in os.environ.items() if name not in _PLACES}

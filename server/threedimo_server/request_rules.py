@@ -13,13 +13,10 @@ from dataclasses import asdict
 import msgspec
 
 from threedimo.camera import CameraPath
-from threedimo.errors import InvalidRequest, UnsupportedSize
+from threedimo.errors import InvalidRequest
 from threedimo.shot import Shot
 from threedimo.wire.messages import Footage, GenerateRequest, ModelInfo
 from threedimo.wire.model_ids import choose_model
-
-MAX_AREA_FACTOR = 4
-"""A result may have this many times the pixels of the model's own: attention grows with their square."""
 
 _EARLY = 0.1  # Of a frame; `threedimo.media` samples footage with the same tolerance.
 
@@ -37,19 +34,12 @@ def resolve_request(
     Raises:
         ModelNotFound: The server has no such model.
         UnsupportedFrameCount: The model cannot make this number of frames; names the nearest that it can.
-        UnsupportedSize: The model cannot make this width or height, or the frames are too large.
+        UnsupportedSize: The model cannot make frames of this size; names the nearest that it can.
         InvalidRequest: Another number is out of range, or the footage contradicts itself or ends too early.
         InvalidCameraPath: The numbers are no camera path, or it ends before the shot does.
     """
     info = choose_model(models, request.model_id)
     shot = shot_of(request, info)
-    most = MAX_AREA_FACTOR * info.width * info.height
-    if shot.width * shot.height > most:
-        raise UnsupportedSize(
-            f"the frames are too large for the model, which is made for {info.width}x{info.height}",
-            given=f"{shot.width}x{shot.height}",
-            allowed=f"at most {most} pixels in a frame",
-        )
     _require_footage(request.driving_footage, shot, info)
     path = camera_path(request, camera)
     if path is not None:
@@ -75,6 +65,8 @@ def shot_of(request: GenerateRequest, info: ModelInfo) -> Shot:
         num_inference_steps=request.num_inference_steps,
         text_guidance_scale=request.text_guidance_scale,
         motion_guidance_scale=request.motion_guidance_scale,
+        preset=request.preset,
+        step_cache=request.step_cache,
         seed=request.seed,
     )
 

@@ -80,6 +80,8 @@ def _serve(command: CommandParser, options: argparse.Namespace) -> int:
         model=options.model,
         adapter=options.adapter,
         untrained=options.untrained,
+        lora=options.lora,
+        lora_steps=options.lora_steps,
         devices=options.device,
         memory=options.memory,
         host=options.host,

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import msgspec
 
 from threedimo.errors import ServerError
-from threedimo.model_info import EMBEDDED, read_model_info
+from threedimo.model_info import EMBEDDED, FEW_STEPS, read_model_info, with_step_lora
+from threedimo.presets import presets_of
 from threedimo.wire.messages import ModelInfo
 
 
@@ -18,11 +19,29 @@ class ModelChoice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         model: "embedded", a folder, or a hub id; see `threedimo.model_info`.
         adapter: Folder of what was trained in the model, or None.
         untrained: A stock Wan model without an adapter, in which motion and camera do nothing.
+        lora: File of a LoRA for few steps, or None.
+        lora_steps: Steps that it was made for.
     """
 
     model: str = EMBEDDED
     adapter: str | None = None
     untrained: bool = False
+    lora: str | None = None
+    lora_steps: int = FEW_STEPS
+
+    def info(self) -> ModelInfo:
+        """What it makes. Raises as `read_model_info` does."""
+        info = read_model_info(self.model, self.adapter, untrained=self.untrained)
+        return info if self.lora is None else with_step_lora(info, self.lora, self.lora_steps)
+
+    def options(self) -> list[str]:
+        """The options of a command that name it."""
+        return [
+            *("--model", self.model),
+            *(() if self.adapter is None else ("--adapter", self.adapter)),
+            *(("--untrained",) if self.untrained else ()),
+            *(() if self.lora is None else ("--lora", self.lora, "--lora-steps", str(self.lora_steps))),
+        ]
 
 
 class ServedModels:
@@ -45,7 +64,7 @@ class ServedModels:
         self.infos: list[ModelInfo] = []
         self.choices: dict[str, ModelChoice] = {}
         for choice in choices:
-            info = read_model_info(choice.model, choice.adapter, untrained=choice.untrained)
+            info = choice.info()
             if info.id in self.choices:
                 raise ServerError(
                     "two models of the server have the same id, by which clients could not tell them apart",
@@ -54,6 +73,10 @@ class ServedModels:
                 )
             self.infos.append(info)
             self.choices[info.id] = choice
+
+    def told(self) -> list[ModelInfo]:
+        """What clients are told: `infos` with the presets that follow from a model's numbers."""
+        return [msgspec.structs.replace(info, presets=presets_of(info)) for info in self.infos]
 
 
 def _words(choice: ModelChoice) -> str:

@@ -20,7 +20,7 @@ from threedimo_server.served_models import ModelChoice
 
 SETTINGS_FILE = "server.toml"
 ENVIRONMENT_PREFIX = "THREEDIMO_"
-_ONE_MODEL = ("model", "adapter", "untrained")
+_ONE_MODEL = ("model", "adapter", "untrained", "lora", "lora_steps")
 _MODELS = (*_ONE_MODEL, "models")
 _GIGABYTE = 10**9
 _TRUTHS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
@@ -32,6 +32,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     model: str | None = None
     adapter: str | None = None
     untrained: bool | None = None
+    lora: str | None = None
+    lora_steps: int | None = None
     models: list[ModelChoice] | None = None
     devices: list[str] | None = None
     memory: str | None = None
@@ -49,7 +51,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     def __post_init__(self) -> None:
         if self.models is not None and any(getattr(self, name) is not None for name in _ONE_MODEL):
-            raise ValueError("model, adapter and untrained belong inside a table of models, not beside them")
+            raise ValueError(
+                "model, adapter, untrained and lora belong inside a table of models, not beside them"
+            )
 
     def over(self, earlier: Settings) -> Settings:
         """These settings, and from an earlier place what they leave open."""

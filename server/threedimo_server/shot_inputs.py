@@ -12,6 +12,7 @@ from threedimo.camera import CameraPath, describe
 from threedimo.errors import InvalidRequest, UnreadableMedia
 from threedimo.media import Sampling, VideoInfo, check_covers, probe_footage, read_image
 from threedimo.shot import Shot
+from threedimo.sizes import read_size
 from threedimo.wire.client import Client, make_asset
 from threedimo.wire.messages import Asset, CameraTrack, Footage, GenerateRequest, ModelInfo
 
@@ -32,9 +33,13 @@ class ShotOptions:
         text: The camera in words; None describes the camera path.
         num_frames: Frames to make.
         fps: Frames per second to make.
+        size: "WIDTHxHEIGHT" or a shape, "9:16"; None is the model's own.
         num_inference_steps: Denoising steps.
+        preset: Of the model's; "" is its own numbers.
+        step_cache: See `threedimo.presets`; None is the preset's.
         seed: Equal seeds repeat.
         model_id: Of one of the server's models; "" is its first.
+        follow_person: Cut the performer out of the footage by a square that follows, and locate the hands.
         overwrite: Replace an earlier result in `output`.
     """
 
@@ -47,9 +52,13 @@ class ShotOptions:
     text: str | None = None
     num_frames: int | None = None
     fps: float | None = None
+    size: str | None = None
     num_inference_steps: int | None = None
+    preset: str = ""
+    step_cache: str | None = None
     seed: int = 0
     model_id: str = ""
+    follow_person: bool = False
     overwrite: bool = False
 
 
@@ -167,11 +176,16 @@ def prepare_shot(model: ModelInfo, options: ShotOptions, inputs: ShotInputs) -> 
         MediaError: The footage is too short, or a file cannot be read.
         InvalidCameraPath: The camera path ends before the shot does.
     """
+    width, height = (None, None) if options.size is None else read_size(options.size, model)
     shot = Shot.checked(
         model,
         num_frames=options.num_frames,
         fps=options.fps,
+        width=width,
+        height=height,
         num_inference_steps=options.num_inference_steps,
+        preset=options.preset,
+        step_cache=options.step_cache,
         seed=options.seed,
     )
     sampling = Sampling(options.drive_start_s, shot.num_frames, shot.fps)
@@ -222,5 +236,10 @@ def _describe_request(
         height=shot.height,
         seed=shot.seed,
         num_inference_steps=shot.num_inference_steps,
+        text_guidance_scale=shot.text_guidance_scale,
+        motion_guidance_scale=shot.motion_guidance_scale,
+        preset=shot.preset,
+        step_cache=shot.step_cache,
+        follow_person=options.follow_person,
         previews=False,
     )

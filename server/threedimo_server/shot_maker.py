@@ -173,9 +173,7 @@ class ShotMaker:
             self._server = self._stack.enter_context(
                 own_server(
                     self._home,
-                    self._choice.model,
-                    adapter=self._choice.adapter,
-                    untrained=self._choice.untrained,
+                    self._choice,
                     # the GPU that Ray has given to this process is the only one that it sees
                     device="auto",
                 )

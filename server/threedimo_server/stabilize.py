@@ -31,7 +31,11 @@ class StabilizeOptions:
         start_s: Seconds into the clip at which to begin.
         num_frames: Frames to make; None means as many of the clip as the model makes.
         fps: Frames per second to make; None means the model's own rate.
+        follow_person: Cut the performer out of the clip by a square that follows, and locate the hands.
+        size: "WIDTHxHEIGHT" or a shape, "9:16"; None is the model's own.
         num_inference_steps: Denoising steps; None means the model's own number.
+        preset: Of the model's; "" is its own numbers.
+        step_cache: See `threedimo.presets`; None is the preset's.
         seed: Equal seeds repeat.
         model_id: Of one of the server's models; "" is its first.
         overwrite: Replace an earlier result in `output`.
@@ -43,7 +47,11 @@ class StabilizeOptions:
     start_s: float = 0.0
     num_frames: int | None = None
     fps: float | None = None
+    follow_person: bool = False
+    size: str | None = None
     num_inference_steps: int | None = None
+    preset: str = ""
+    step_cache: str | None = None
     seed: int = 0
     model_id: str = ""
     overwrite: bool = False
@@ -82,7 +90,11 @@ def stabilize(options: StabilizeOptions, server: str | None = None) -> FinishedS
             text=STEADY_CAMERA,
             num_frames=num_frames,
             fps=fps,
+            follow_person=options.follow_person,
+            size=options.size,
             num_inference_steps=options.num_inference_steps,
+            preset=options.preset,
+            step_cache=options.step_cache,
             seed=options.seed,
             model_id=options.model_id,
             output=options.output,

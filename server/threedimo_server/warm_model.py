@@ -22,9 +22,7 @@ _SENTENCE_LENGTH = 300
 class LoadPipeline(Protocol):
     """What `threedimo.checkpoints.load_pipeline` does for a worker."""
 
-    def __call__(
-        self, model: str, adapter: str | None, /, *, untrained: bool, device: str, memory: str
-    ) -> MotionTransferPipeline:
+    def __call__(self, choice: ModelChoice, device: str, memory: str, /) -> MotionTransferPipeline:
         """Make a pipeline."""
         ...
 
@@ -61,13 +59,7 @@ class WarmModel:
         give_up_memory()
         started_s = time.monotonic()
         try:
-            pipeline = self._load(
-                choice.model,
-                choice.adapter,
-                untrained=choice.untrained,
-                device=self._device,
-                memory=self._memory,
-            )
+            pipeline = self._load(choice, self._device, self._memory)
         except ThreeDimoError:
             logger.exception("the model cannot be loaded")
             raise

@@ -17,9 +17,11 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 import zmq
 
 from threedimo.errors import JobFailed, OutOfMemory, ThreeDimoError
+from threedimo.model_info import FEW_STEPS
 from threedimo_server.decoding import Decoders
 from threedimo_server.generation import Reporter, generate
 from threedimo_server.logs import for_job, log_to
@@ -66,6 +68,8 @@ def main(arguments: list[str] | None = None, load: LoadPipeline | None = None) -
         parser.add_argument(name, required=True)
     parser.add_argument("--adapter")
     parser.add_argument("--untrained", action="store_true")
+    parser.add_argument("--lora")
+    parser.add_argument("--lora-steps", type=int, default=FEW_STEPS)
     options = parser.parse_args(arguments)
     log_to(None)
     threading.Thread(target=_end_with_front, daemon=True).start()
@@ -74,7 +78,7 @@ def main(arguments: list[str] | None = None, load: LoadPipeline | None = None) -
     heart = threading.Thread(target=_beat, args=(context, options.link, options.name, over), daemon=True)
     heart.start()
     warm = WarmModel(load or _load_pipeline, options.device, options.memory)
-    first = ModelChoice(options.model, options.adapter, options.untrained)
+    first = ModelChoice(options.model, options.adapter, options.untrained, options.lora, options.lora_steps)
     status = Worker(_connect(context, options.link, options.name.encode()), warm).run(first, options.device)
     over.set()
     heart.join()
@@ -193,13 +197,11 @@ class Worker:
                 self._cancelled = {(message.job_id, message.epoch)}
 
 
-def _load_pipeline(
-    model: str, adapter: str | None, *, untrained: bool, device: str, memory: str
-) -> MotionTransferPipeline:
+def _load_pipeline(choice: ModelChoice, device: str, memory: str) -> MotionTransferPipeline:
     from threedimo.checkpoints import load_pipeline  # takes seconds, which must not delay the heartbeat
     from threedimo.token_cache import TokenCache
 
-    pipeline = load_pipeline(model, adapter, untrained=untrained, device=device, memory=memory)
+    pipeline = load_pipeline(**msgspec.structs.asdict(choice), device=device, memory=memory)
     pipeline.token_cache = TokenCache()
     return pipeline
 

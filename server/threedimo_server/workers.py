@@ -252,9 +252,8 @@ class WorkerPool:
         command = [
             *self._config.worker_command,
             *("--link", self._endpoint, "--name", worker.name.decode()),
-            *("--device", device, "--memory", self._config.memory, "--model", first.model),
-            *(() if first.adapter is None else ("--adapter", first.adapter)),
-            *(("--untrained",) if first.untrained else ()),
+            *("--device", device, "--memory", self._config.memory),
+            *first.options(),
         ]
         with (self._log_folder / f"worker-{worker.index}.log").open("ab") as log:
             # A session of its own, so that Ctrl+C in the server's terminal reaches the server alone.

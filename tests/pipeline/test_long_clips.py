@@ -101,3 +101,45 @@ def test_steps_count_over_all_windows_and_previews_show_where_they_are(make):
 
 def test_the_longest_clip_can_be_made(make, pipeline):
     assert make(pipeline.info.max_frames, num_inference_steps=1).frames.shape == (33, 32, 32, 3)
+
+
+def test_no_network_sees_more_of_a_long_clip_than_of_a_short_one(pipeline, make):
+    """Memory of the device does not grow with the clip, but for its latents."""
+    largest: dict[str, int] = {}
+
+    def note(name, tensors):
+        sizes = [tensor.numel() for tensor in tensors if isinstance(tensor, torch.Tensor)]
+        largest[name] = max([largest.get(name, 0), *sizes])
+
+    parts = {
+        "transformer": pipeline.transformer,
+        "motion_encoder": pipeline.motion_encoder,
+        "decoder": pipeline.vae.decoder,
+    }
+    handles = [
+        part.register_forward_pre_hook(
+            lambda _, inputs, keywords, name=name: note(name, (*inputs, *keywords.values())), with_kwargs=True
+        )
+        for name, part in parts.items()
+    ]
+    make(9, num_inference_steps=1)
+    short = dict(largest)
+    make(33, num_inference_steps=1)
+    for handle in handles:
+        handle.remove()
+    assert set(short) == set(parts)
+    assert largest == short
+
+
+def test_a_compiled_generator_is_compiled_once_for_all_steps_and_windows(
+    tiny_pipeline_folder, reference_image, driving_frames, monkeypatch
+):
+    pipeline = load_pipeline(str(tiny_pipeline_folder), device="cpu")
+    inputs = reference_image, driving_frames[:17]  # two windows of equal length
+    plain = pipeline(*inputs, num_inference_steps=3).frames
+    torch._dynamo.reset()
+    pipeline.transformer.compile_repeated_blocks(fullgraph=True, backend="eager", dynamic=False)
+    pipeline(*inputs, num_inference_steps=1)
+    monkeypatch.setattr(torch._dynamo.config, "error_on_recompile", True)
+    compiled = pipeline(*inputs, num_inference_steps=3).frames
+    assert np.abs(compiled.astype(int) - plain).max() <= 1

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from threedimo.errors import InvalidRequest, UnsupportedFrameCount, UnsupportedSize
+from threedimo.errors import InvalidRequest, UnsupportedFrameCount
 from threedimo.shot import Shot
 from threedimo.wire.messages import ModelInfo
 
@@ -49,17 +49,6 @@ def test_other_frame_counts_are_refused_with_the_nearest(num_frames, nearest):
         UnsupportedFrameCount, match=rf"given: {num_frames}\).*from 5 to 481.*choose {nearest}\.$"
     ):
         Shot.checked(INFO, num_frames=num_frames)
-
-
-@pytest.mark.parametrize(
-    ("width", "height", "nearest"),
-    [(830, 480, "832x480"), (832, 470, "832x480"), (0, 480, "32x480"), (832, -32, "832x32")],
-)
-def test_other_sizes_are_refused_with_the_nearest(width, height, nearest):
-    with pytest.raises(
-        UnsupportedSize, match=rf"given: {width}x{height}\).*multiples of 32.*choose {nearest}"
-    ):
-        Shot.checked(INFO, width=width, height=height)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.training.ingest.conftest import film, portrait  # noqa: F401 - fixtures
 from threedimo.camera import MOVES, View
 from threedimo.media import write_png, write_video
 from threedimo.model_files import INDEX_NAME, INFO_NAME

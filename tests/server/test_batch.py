@@ -28,10 +28,10 @@ def jobs(run, home, label):
 def test_every_shot_of_the_list_gets_a_folder_and_a_line(run, home, write_list, tmp_path):
     shots = write_list(
         {"name": "010", "camera_path": "camera.json", "frames": 9},
-        {"name": "020", "text": "From above.", "seed": 3, "frames": 9},
+        {"name": "020", "text": "From above.", "seed": 3, "frames": 9, "preset": "standard"},
         {"name": "030", "drive": ["woman.png"] * 12, "drive_fps": 12},
     )
-    code, out, err = run(home, "batch", shots, "--output", tmp_path / "every")
+    code, out, err = run(home, "batch", shots, "--output", tmp_path / "every", "--preset", "draft")
     assert (code, "Traceback" in err) == (0, False), err
     assert contents(tmp_path / "every") == {"010", "020", "030", "batch.json"}
     for name in ("010", "020", "030"):
@@ -39,6 +39,7 @@ def test_every_shot_of_the_list_gets_a_folder_and_a_line(run, home, write_list, 
     facts = [json.loads((tmp_path / "every" / name / "result.json").read_text()) for name in ("010", "020")]
     assert [fact["text"] for fact in facts] == ["Front view. The camera arcs left 30 degrees.", "From above."]
     assert [(fact["num_frames"], fact["seed"]) for fact in facts] == [(9, 0), (9, 3)]
+    assert [fact["preset"] for fact in facts] == ["draft", "standard"]
     table = out.splitlines()
     assert [line.split()[:3] for line in table[1:]] == [
         ["010", "done", "9"],
@@ -47,7 +48,7 @@ def test_every_shot_of_the_list_gets_a_folder_and_a_line(run, home, write_list, 
     ]
     assert "3 jobs queued" in err
 
-    code, out, err = run(home, "batch", shots, "--output", tmp_path / "every")
+    code, out, err = run(home, "batch", shots, "--output", tmp_path / "every", "--preset", "draft")
     assert code == 0
     assert "3 of 3 done before" in err
     assert out.count("done before") == 3

@@ -6,11 +6,19 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import psutil
 import pytest
 
-from threedimo.errors import JobCancelled, MediaTooLarge, MediaTooSmall, ThreeDimoError, UnreadableMedia
+from threedimo.errors import (
+    JobCancelled,
+    MediaTooLarge,
+    MediaTooSmall,
+    NoPerformer,
+    ThreeDimoError,
+    UnreadableMedia,
+)
 from threedimo.media import write_video
 from threedimo.media.writing import write_png
 from threedimo.shot import Shot
@@ -51,6 +59,11 @@ def order(tmp_path: Path) -> Callable[..., Work]:
     return make
 
 
+def work_of(work: Work, follow_person: bool) -> Work:
+    request = msgspec.structs.replace(work.request, follow_person=follow_person)
+    return msgspec.structs.replace(work, request=request)
+
+
 def shot(num_frames: int = 9) -> Shot:
     return Shot(
         num_frames=num_frames,
@@ -75,7 +88,8 @@ def nothing_left(work: Work) -> bool:
 
 def test_the_frames_are_those_that_the_shot_wants(order):
     work = order()
-    reference_image, driving_frames = decoded(work)
+    reference_image, driving_frames, hands = decoded(work)
+    assert hands is None
     assert reference_image.shape == (40, 40, 3)
     assert driving_frames.shape == (9, 32, 32, 3)
     assert driving_frames[:, 16, 16, 0].tolist() == pytest.approx([8 * index for index in range(9)], abs=4)
@@ -160,3 +174,24 @@ def test_a_decoder_that_waits_takes_the_next_job_and_ends_with_its_owner(order):
     spare.prepare()
     spare.close()
     assert decoders() == []
+
+
+def test_the_performer_is_followed_on_request_and_hands_come_too(order, film):
+    video = film("walk.mp4", 12, places=lambda i: [(40 + 8 * i, 112)])
+    plain = order(video)
+    asked = work_of(plain, True)
+    _, middle, none = decode_inputs(plain, shot(5), SIZE, lambda: False, hand_size=16)
+    _, followed, hands = decode_inputs(asked, shot(5), SIZE, lambda: False, hand_size=16)
+    assert none is None
+    assert middle.shape == followed.shape
+    assert not np.array_equal(middle, followed)
+    assert hands is not None
+    assert (hands.crops.shape, hands.visible.shape) == ((5, 2, 16, 16, 3), (5, 2))
+    assert nothing_left(asked)
+
+
+def test_footage_without_anybody_cannot_be_followed(order, film):
+    asked = work_of(order(film("wall.mp4", 12, places=lambda _: [])), True)
+    with pytest.raises(NoPerformer, match="0 of 5 frames"):
+        decode_inputs(asked, shot(5), SIZE, lambda: False, hand_size=16)
+    assert nothing_left(asked)

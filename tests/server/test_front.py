@@ -211,6 +211,12 @@ def test_the_welcome_says_what_the_server_can_do(shared_server: Any, control: Ra
     assert isinstance(welcome, Welcome)
     assert welcome.reply_to == 1
     assert [model.id for model in welcome.capabilities.models] == ["tiny"]
+    presets = welcome.capabilities.models[0].presets
+    assert [(preset.name, preset.num_inference_steps) for preset in presets] == [
+        ("draft", 4),
+        ("standard", 4),
+        ("final", 8),
+    ]
     assert len(welcome.capabilities.devices) == 1
 
 

@@ -59,7 +59,7 @@ def check_result(folder: Path, num_frames: int) -> ResultInfo:
     comparison = probe_video(folder / "comparison.mp4")
     assert (comparison.num_frames, comparison.width, comparison.height) == (
         num_frames,
-        2 * info.width,
+        info.height + info.width,  # driving frames are square
         info.height,
     )
     sheet = read_image(folder / "contact_sheet.png")
@@ -100,6 +100,23 @@ def test_equal_seeds_repeat_and_overwrite_replaces(run, home, inputs, tmp_path):
     assert check_result(tmp_path / "a", 5).text == "From above."
     assert run(home, *shot(inputs, tmp_path / "a", *options, "--overwrite", "--seed", 1))[0] == 0
     assert frames() != first
+
+
+def test_a_preset_decides_what_is_not_given_and_is_noted(run, home, inputs, tmp_path):
+    def made(name, *options):
+        options = ("--frames", 5, "--size", "1:2", *options)
+        code, _, err = run(home, *shot(inputs, tmp_path / name, *options))
+        assert code == 0, err
+        info = check_result(tmp_path / name, 5)
+        return info, [path.read_bytes() for path in sorted((tmp_path / name / "frames").iterdir())]
+
+    final, frames = made("final", "--preset", "final")
+    assert (final.preset, final.num_inference_steps, final.step_cache) == ("final", 4, "none")
+    assert (final.width, final.height) == (32, 48)
+    assert made("by_hand", "--steps", 4)[1] == frames
+    info, cached = made("cached", "--preset", "final", "--step-cache", "first_block:1")
+    assert (info.preset, info.step_cache) == ("final", "first_block:1")
+    assert cached != frames
 
 
 def test_pictures_drive_a_shot(run, home, inputs, tmp_path):

@@ -26,6 +26,25 @@ def test_defaults_of_the_model_take_the_place_of_none(inputs: Any, tiny_info: Mo
     assert (resolved.num_inference_steps, resolved.seed, resolved.text) == (4, 3, "walks")
 
 
+def test_a_preset_is_resolved_to_its_numbers(inputs: Any, tiny_info: ModelInfo) -> None:
+    resolved = resolve_request(inputs.request(preset="draft", num_inference_steps=5), None, [tiny_info])
+    assert (resolved.preset, resolved.num_inference_steps, resolved.step_cache) == ("draft", 5, "taylor:2")
+    assert resolve_request(resolved, None, [tiny_info]) == resolved, "a worker reads it likewise"
+    plain = resolve_request(inputs.request(), None, [tiny_info])
+    assert (plain.preset, plain.step_cache) == ("", "none")
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [({"preset": "best"}, "draft, standard, final"), ({"step_cache": "mag:0.1"}, "calibrate")],
+)
+def test_a_preset_or_cache_that_the_model_has_not_is_refused(
+    fields: dict[str, str], says: str, inputs: Any, tiny_info: ModelInfo
+) -> None:
+    with pytest.raises(InvalidRequest, match=says):
+        resolve_request(inputs.request(**fields), None, [tiny_info])
+
+
 @pytest.mark.parametrize(
     ("num_frames", "choices"), [(10, "choose 9 or 13"), (35, "choose 33"), (34, "choose 33"), (2, "choose 5")]
 )
@@ -41,10 +60,10 @@ def test_a_wrong_size_is_told_the_nearest(inputs: Any, tiny_info: ModelInfo) -> 
         resolve_request(inputs.request(width=50), None, [tiny_info])
 
 
-def test_frames_far_larger_than_the_model_are_refused(inputs: Any, tiny_info: ModelInfo) -> None:
-    assert resolve_request(inputs.request(width=64, height=64), None, [tiny_info]).width == 64
-    with pytest.raises(UnsupportedSize, match="too large"):
-        resolve_request(inputs.request(width=80, height=64), None, [tiny_info])
+def test_frames_far_from_the_trained_area_are_refused(inputs: Any, tiny_info: ModelInfo) -> None:
+    assert resolve_request(inputs.request(width=64, height=32), None, [tiny_info]).width == 64
+    with pytest.raises(UnsupportedSize, match=r"too large.*choose 32x32"):
+        resolve_request(inputs.request(width=64, height=64), None, [tiny_info])
 
 
 def test_pictures_need_a_frame_rate(inputs: Any, tiny_info: ModelInfo) -> None:

@@ -42,6 +42,8 @@ def test_every_setting_reaches_the_server(tmp_path):
     model = "wan"
     adapter = "dancer"
     untrained = false
+    lora = "turbo.safetensors"
+    lora_steps = 8
     devices = ["cuda:0", "cuda:1"]
     memory = "fp8"
     host = "0.0.0.0"
@@ -60,7 +62,7 @@ def test_every_setting_reaches_the_server(tmp_path):
     assert set(Settings.__struct_fields__) - {"models"} == {
         line.split()[0] for line in text.split("\n") if line.strip()
     }
-    assert config.models == (ModelChoice("wan", "dancer", untrained=False),)
+    assert config.models == (ModelChoice("wan", "dancer", False, "turbo.safetensors", 8),)
     assert (config.devices, config.memory, config.host) == (("cuda:0", "cuda:1"), "fp8", "0.0.0.0")
     assert (config.control_port, config.data_port, config.metrics_port) == (1, 2, 3)
     assert (config.keep_days, config.keep_bytes, config.reserve_bytes) == (4, 5 * 10**9, 6 * 10**9)

@@ -17,7 +17,8 @@ OWN_SERVER = """
 import sys, time
 from pathlib import Path
 from threedimo_server.own_server import own_server
-with own_server(Path(sys.argv[1]), sys.argv[2]) as server:
+from threedimo_server.served_models import ModelChoice
+with own_server(Path(sys.argv[1]), ModelChoice(sys.argv[2])) as server:
     print(server.connection.pid, flush=True)
     time.sleep(600)
 """

@@ -16,6 +16,7 @@ from typing import Literal, TypeVar
 import msgspec
 
 from threedimo.errors import LimitExceeded, MalformedMessage, VersionMismatch
+from threedimo.wire.fields import Version
 from threedimo.wire.messages import (
     PROTOCOL_VERSION,
     AssetPut,
@@ -27,7 +28,6 @@ from threedimo.wire.messages import (
     Preview,
     ServerMessage,
     Submit,
-    Version,
 )
 
 Buffer = bytes | memoryview

@@ -16,9 +16,10 @@ import msgspec
 
 from threedimo.errors import AccessRefused, MalformedMessage, ServerUnreachable
 from threedimo.wire.codec import version_mismatch
+from threedimo.wire.fields import Version
 from threedimo.wire.key_lists import KNOWN_SERVERS, KeyList
 from threedimo.wire.keys import CLIENT_SECRET, key_word, read_secret
-from threedimo.wire.messages import PROTOCOL_VERSION, Version
+from threedimo.wire.messages import PROTOCOL_VERSION
 from threedimo.wire.private_files import read_small, replace_private
 from threedimo.wire.processes import process_is_alive
 

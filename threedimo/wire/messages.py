@@ -10,33 +10,31 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from threedimo.wire.fields import (
+    Count,
+    Credit,
+    FileName,
+    Fps,
+    Guidance,
+    Hash,
+    JobId,
+    Label,
+    Natural,
+    Notes,
+    Pixels,
+    Priority,
+    Ratio,
+    Seconds,
+    StepCache,
+    Text,
+    Version,
+)
+
 PROTOCOL_VERSION = 1
 
 CHUNK_BYTES = 1024 * 1024
 
 MAX_LISTED_JOBS = 200
-
-Version = Annotated[int, msgspec.Meta(ge=1, le=1000)]
-Hash = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
-JobId = Annotated[
-    str, msgspec.Meta(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")
-]
-FileName = Annotated[
-    str, msgspec.Meta(pattern=r"^[0-9A-Za-z_][0-9A-Za-z_.\-]{0,63}(/[0-9A-Za-z_][0-9A-Za-z_.\-]{0,63})?\Z")
-]
-Label = Annotated[str, msgspec.Meta(max_length=200)]
-Text = Annotated[str, msgspec.Meta(max_length=2000)]
-Natural = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
-Count = Annotated[int, msgspec.Meta(ge=1, le=100_000)]
-Pixels = Annotated[int, msgspec.Meta(ge=1, le=16_384)]
-Fps = Annotated[float, msgspec.Meta(gt=0, le=1000)]
-Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e10)]
-Priority = Annotated[int, msgspec.Meta(ge=-100, le=100)]
-Guidance = Annotated[float, msgspec.Meta(ge=0, le=50)]
-Credit = Annotated[int, msgspec.Meta(ge=1, le=64)]
-
-Notes = Annotated[str, msgspec.Meta(max_length=4000)]
-"""Plain words about what a model can and cannot do."""
 
 JobState = Literal["queued", "running", "publishing", "done", "failed", "cancelled"]
 FINAL_STATES: frozenset[str] = frozenset({"done", "failed", "cancelled"})
@@ -89,7 +87,9 @@ class GenerateRequest(Part, frozen=True):
 
     `None` means the model's own default, which `Capabilities` announces. `num_frames` and `fps` describe the
     result; footage and camera are resampled to it by time. `model_id` is one of those that `Capabilities`
-    lists; "" is the first of them.
+    lists; "" is the first of them. `preset` is one of the model's; "" is the model's own numbers. A number
+    that is given counts more than the preset's. `follow_person` cuts the performer out of the footage by a
+    square that follows, and locates the hands; without it the middle of the footage is used, and no hands.
     """
 
     reference_image: Asset
@@ -105,6 +105,9 @@ class GenerateRequest(Part, frozen=True):
     num_inference_steps: Annotated[int, msgspec.Meta(ge=1, le=200)] | None = None
     text_guidance_scale: Guidance | None = None
     motion_guidance_scale: Guidance | None = None
+    preset: Label = ""
+    step_cache: StepCache | None = None
+    follow_person: bool = False
     previews: bool = True
 
 
@@ -121,8 +124,23 @@ class Limits(Part, frozen=True):
     max_queued_jobs: Natural = 10_000
 
 
+class Preset(Part, frozen=True):
+    """Settings of a model by one name, from the quickest look to the best that it makes."""
+
+    name: Label
+    num_inference_steps: Annotated[int, msgspec.Meta(ge=1, le=200)]
+    text_guidance_scale: Guidance
+    motion_guidance_scale: Guidance
+    step_cache: StepCache = "none"
+
+
 class ModelInfo(Part, frozen=True):
-    """What a model makes. `frame_step` 4 means 4k+1 frames; `notes` says what it can and cannot do."""
+    """What a model makes.
+
+    `frame_step` 4 means 4k+1 frames; `notes` says what it can and cannot do. `presets` may be left out of a
+    model's file and never is in `Capabilities`. `mag_ratios`, one for each step, belong to the step cache
+    "mag", which a model without them has not.
+    """
 
     id: Label
     trained: bool
@@ -137,6 +155,12 @@ class ModelInfo(Part, frozen=True):
     text_guidance_scale: Guidance
     motion_guidance_scale: Guidance
     notes: Notes = ""
+    presets: Annotated[list[Preset], msgspec.Meta(max_length=16)] = msgspec.field(
+        default_factory=list[Preset]
+    )
+    mag_ratios: Annotated[list[Ratio], msgspec.Meta(max_length=200)] = msgspec.field(
+        default_factory=list[Ratio]
+    )
 
 
 class Capabilities(Part, frozen=True):
@@ -170,6 +194,8 @@ class ResultInfo(Part, frozen=True):
     motion_guidance_scale: Guidance
     seconds: Annotated[dict[Label, Seconds], msgspec.Meta(max_length=64)]
     model_notes: Notes = ""
+    preset: Label = ""
+    step_cache: StepCache = "none"
 
 
 class JobSummary(Part, frozen=True):

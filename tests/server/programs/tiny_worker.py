@@ -18,6 +18,7 @@ from threedimo.errors import InvalidModel, OutOfMemory
 from threedimo.media import fit_frames
 from threedimo.model_info import read_model_info
 from threedimo.progress import Progress, Step
+from threedimo_server.served_models import ModelChoice
 from threedimo_server.worker import main
 
 
@@ -31,6 +32,7 @@ class TinyPipeline:
     def __init__(self, model: str):
         self.info = read_model_info(model)
         self.driving_size = (self.info.width, self.info.height)
+        self.hand_crop_size = 32
         self.memory_plan = "full"
 
     def use_less_memory(self):
@@ -84,7 +86,8 @@ def obey(words: list[str], step: int) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def load(model: str, _adapter: str | None, *, untrained: bool, device: str, memory: str) -> TinyPipeline:
+def load(choice: ModelChoice, device: str, _memory: str) -> TinyPipeline:
+    model = choice.model
     if Path(model, "broken").exists() or Path(model, f"broken-{device}").exists():
         raise InvalidModel("the weights are damaged", given=model, remedy="copy them again")
     return TinyPipeline(model)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from threedimo_training.ingest.crops import Crop, boxes_through, cut_hands, hand_boxes, steady_crop
-from threedimo_training.ingest.person_models import HAND_LANDMARKS, Region, SeenPerson
+from threedimo.people.hands import cut_hands
+from threedimo.people.landmarks import HAND_LANDMARKS, Region, SeenPerson
+from threedimo.people.performer import hand_boxes
+from threedimo_training.ingest.crops import Crop, boxes_through, steady_crop
 from threedimo_training.ingest.tracking import ClipLeftOut
 
 from .conftest import still_camera

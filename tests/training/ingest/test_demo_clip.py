@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from threedimo.errors import NoPerson
+from threedimo.people.landmarks import PersonModels
 from threedimo_training.ingest.footage import SampledVideo
 from threedimo_training.ingest.ingest import ingest
-from threedimo_training.ingest.person_models import PersonModels
 from threedimo_training.ingest.tracking import PeopleTracker
 from threedimo_training.shards.progress import RenderProgress
 from threedimo_training.shards.reader import ShardFolder

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from threedimo_training.ingest.person_models import NOSE, SHOULDERS, PersonModels, Region
+from threedimo.people.landmarks import NOSE, SHOULDERS, PersonModels, Region
 from threedimo_training.ingest.tracking import PeopleTracker
 
 from .conftest import nobody, tripod

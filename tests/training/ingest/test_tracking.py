@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from threedimo.errors import InvalidRequest, NoPerson
-from threedimo_training.ingest.person_models import Region, SeenPerson
+from threedimo.people.landmarks import Region, SeenPerson
 from threedimo_training.ingest.tracking import ClipLeftOut, Track, check_people, choose_person
 
 FRAMES = 20

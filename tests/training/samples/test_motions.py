@@ -5,7 +5,7 @@ from threedimo.errors import InvalidMotion
 from threedimo_training.motion.held_out import is_held_out
 from threedimo_training.motion.procedural import procedural_motion
 from threedimo_training.motion.smpl_labels import smpl_pose
-from threedimo_training.samples.motions import RecordedMotions
+from threedimo_training.samples.motions import LongMotions, RecordedMotions
 from threedimo_training.samples.synthetic import draw_synthetic
 from threedimo_training.shards.render_options import RenderOptions
 
@@ -67,3 +67,16 @@ def test_a_side_without_recordings_says_so(tmp_path):
     _record(tmp_path / f"{_names(True)[0]}.npz", 0)
     with pytest.raises(InvalidMotion, match="all of the recordings are held out"):
         RecordedMotions(tmp_path).draw(np.random.default_rng(0), 9, 20.0, False)
+
+
+def test_a_long_motion_goes_forth_and_back_without_a_jump():
+    fps = 4.0
+    short = LongMotions().draw(np.random.default_rng(5), 100, fps, True)
+    long = LongMotions().draw(np.random.default_rng(5), 300, fps, True)
+    assert is_held_out("motion", long.motion_id)
+    assert np.array_equal(long.root_path[:100], short.root_path)
+    # 32 s are 128 frames: 0 to 127, and back
+    assert np.array_equal(long.root_path[127:255], long.root_path[127::-1])
+    assert np.array_equal(long.joint_rotations[254:300], long.joint_rotations[:46])
+    steps = np.linalg.norm(np.diff(long.root_path, axis=0), axis=1)
+    assert steps.max() == pytest.approx(steps[:127].max())

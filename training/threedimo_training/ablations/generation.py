@@ -15,6 +15,7 @@ from threedimo.camera import CameraPath
 from threedimo.errors import TrainingMismatch
 from threedimo.media.writing import storage_errors, write_png
 from threedimo.models.transformer_wan import TEMPORAL_COMPRESSION
+from threedimo.people.hands import Hands
 from threedimo.pipeline import MotionTransferPipeline
 from threedimo.windows import Window
 from threedimo.wire.messages import ModelInfo
@@ -70,8 +71,8 @@ class TokenPipeline(MotionTransferPipeline):
             target.frames[0], clip.sample.driving.frames, target.text, fps=clip.sample.fps, seed=seed
         ).frames
 
-    def _encode_motion(self, driving_video: np.ndarray, window: Window) -> Tensor:
-        del driving_video
+    def _encode_motion(self, driving_video: np.ndarray, hands: Hands | None, window: Window) -> Tensor:
+        del driving_video, hands
         return self.motion_tokens[:, window.video_frames(self.info.frame_step)]
 
     def _encode_camera(self, camera_path: CameraPath | None, window: Window, motion_tokens: Tensor) -> Tensor:

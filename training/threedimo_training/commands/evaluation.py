@@ -13,7 +13,7 @@ DEFAULT_PROBE_WORK = Path("out/probe")
 
 
 def add_commands(commands: Any) -> None:
-    """Add `probe`, `evaluate` and `compare`."""
+    """Add `probe`, `evaluate`, `drift` and `compare`."""
     probe = commands.add_parser(
         "probe", help="train the network that measures pose and camera in generated frames"
     )
@@ -53,6 +53,27 @@ def add_commands(commands: Any) -> None:
     evaluate.add_argument("--device", default="auto", help="auto, cpu, cuda:0 ...; default: %(default)s")
     evaluate.set_defaults(run=_evaluate)
 
+    drift = commands.add_parser(
+        "drift",
+        help="measure how long shots drift, window after window",
+        description="Make long clips of synthetic people that training never sees, and measure every window "
+        "against the truth: as the pipeline carries on, and begun anew from the true frame.",
+    )
+    drift.add_argument("--model", default="embedded", help="embedded, a folder or a hub id")
+    drift.add_argument("--adapter", type=Path, metavar="FOLDER", help="what was trained in a stock model")
+    drift.add_argument("--json", type=Path, required=True, metavar="FILE", help="figures to write")
+    drift.add_argument(
+        "--frames", type=int, default=1001, metavar="N", help="of each clip; default: %(default)s"
+    )
+    drift.add_argument("--clips", type=int, default=4, metavar="N", help="how many; default: %(default)s")
+    drift.add_argument(
+        "--kind", default="same_view", help="same_view, cross_view or moving_camera; default: %(default)s"
+    )
+    drift.add_argument("--seed", type=int, default=0, metavar="K", help="which; default: %(default)s")
+    add_plain_option(drift)
+    drift.add_argument("--device", default="auto", help="auto, cpu, cuda:0 ...; default: %(default)s")
+    drift.set_defaults(run=_drift)
+
     compare = commands.add_parser(
         "compare", help="standard metrics of generated videos against real ones of the same names"
     )
@@ -91,6 +112,25 @@ def _evaluate(options: argparse.Namespace) -> int:
         plain=options.plain,
     )
     evaluate_command(plan, report)
+    return 0
+
+
+def _drift(options: argparse.Namespace) -> int:
+    from threedimo_training.evaluation.commands import drift_command
+    from threedimo_training.evaluation.drift import DriftPlan
+
+    plan = DriftPlan(
+        model=options.model,
+        output=options.json,
+        adapter=options.adapter,
+        num_frames=options.frames,
+        clips=options.clips,
+        role=options.kind,
+        seed=options.seed,
+        device=options.device,
+        plain=options.plain,
+    )
+    drift_command(plan, report)
     return 0
 
 

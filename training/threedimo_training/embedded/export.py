@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from threedimo.model_info import LONGEST_CLIP
 from threedimo.pipeline import MotionTransferPipeline
 from threedimo.version import VERSION
 from threedimo.wire.messages import ModelInfo
@@ -79,7 +80,7 @@ def _info(recipe: EmbeddedRecipe) -> ModelInfo:
         width=recipe.size,
         height=recipe.size,
         num_frames=recipe.num_frames,
-        max_frames=241,
+        max_frames=LONGEST_CLIP,
         fps=recipe.fps,
         frame_step=4,
         size_step=PIXELS_PER_TOKEN,

@@ -1,4 +1,4 @@
-"""What `threedimo-train probe` and `threedimo-train evaluate` do, with synthetic samples drawn as they go."""
+"""What `threedimo-train probe`, `evaluate` and `drift` do, with synthetic samples drawn as they go."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from typing import Any
 from threedimo.errors import InvalidRequest
 from threedimo.media.writing import storage_errors
 from threedimo_training.evaluation.drawing import held_out_samples, probe_samples
+from threedimo_training.evaluation.drift import METRICS, DriftPlan, measure_drift
 from threedimo_training.evaluation.evaluate import EvaluationPlan, clip_size, evaluate
 from threedimo_training.evaluation.probe_frames import shard_samples
 from threedimo_training.evaluation.probe_training import OwnErrors, ProbeRecipe, train_probe
 from threedimo_training.evaluation.provenance import content_hash
 from threedimo_training.renderers.cpu import CpuRenderer
+from threedimo_training.samples.motions import LongMotions
 from threedimo_training.shards.index import INDEX_FILE
 
 
@@ -80,4 +82,30 @@ def evaluate_command(plan: EvaluationPlan, say: Callable[[str], None]) -> dict[s
     say(f"figures in {plan.output}")
     if plan.report is not None:
         say(f"pictures in {plan.report}")
+    return document
+
+
+def drift_command(plan: DriftPlan, say: Callable[[str], None]) -> dict[str, Any]:
+    """Measure the drift of long synthetic shots.
+
+    Returns and raises what `drift.measure_drift` does.
+    """
+    renderer = CpuRenderer()
+    document = measure_drift(
+        plan,
+        lambda info: held_out_samples(
+            renderer,
+            plan.seed,
+            size=clip_size(info),
+            num_frames=plan.num_frames,
+            fps=info.fps,
+            motions=LongMotions(),
+            plain=plan.plain,
+        ),
+        say,
+    )
+    psnr_db, delta_e = (document["drift"][metric]["mean"] for metric in METRICS)
+    if psnr_db is not None:
+        say(f"drift in 100 frames: {psnr_db:+.2f} dB, colour {delta_e:+.2f}")
+    say(f"figures in {plan.output}")
     return document

@@ -8,6 +8,7 @@ from threedimo_training.evaluation.held_out_clips import SampleDrawer
 from threedimo_training.evaluation.probe import FRAME_SIZE
 from threedimo_training.evaluation.probe_frames import FRAMES_PER_CLIP, SampleSource
 from threedimo_training.renderers.renderer import Renderer
+from threedimo_training.samples.motions import MotionSource
 from threedimo_training.samples.sample import ROLES, Sample
 from threedimo_training.samples.sampler import draw_sample
 
@@ -33,7 +34,14 @@ def probe_samples(renderer: Renderer, seed: int, *, held_out: bool, plain: bool 
 
 
 def held_out_samples(
-    renderer: Renderer, seed: int, *, size: int, num_frames: int, fps: float, plain: bool = False
+    renderer: Renderer,
+    seed: int,
+    *,
+    size: int,
+    num_frames: int,
+    fps: float,
+    motions: MotionSource | None = None,
+    plain: bool = False,
 ) -> SampleDrawer:
     """Samples as a model makes them: S x S pixels, its number of frames and its rate."""
 
@@ -48,6 +56,7 @@ def held_out_samples(
             fps=fps,
             role=role,
             held_out=True,
+            motions=motions,
             plain=plain,
         )
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
+from threedimo.camera import CameraPath
 from threedimo.latents import decode_frames, encode_video
 from threedimo.media import normalise
 from threedimo.pipeline import MotionTransferPipeline
@@ -66,13 +67,19 @@ def run_clip(pipeline: MotionTransferPipeline, clip: HeldOutClip) -> Answers:
         "frozen_reference": np.repeat(target.frames[:1], len(target.frames), axis=0),
         "other_motion": made(other.driving.frames, target.text, hints=True),
         "other_camera_text": made(sample.driving.frames, other.target.text, hints=False),
-        "reconstruction": _reconstruction(pipeline, target.frames),
+        "reconstruction": reconstruction(pipeline, target.frames),
         "ground_truth": target.frames,
     }
     return Answers(frames, seconds)
 
 
+def cut_path(path: CameraPath, frames: slice) -> CameraPath:
+    """A camera's stretch of the clip's frames; it has a pose for each."""
+    return replace(path, world_from_camera=path.world_from_camera[frames], intrinsics=path.intrinsics[frames])
+
+
 @torch.no_grad()
-def _reconstruction(pipeline: MotionTransferPipeline, frames: np.ndarray) -> np.ndarray:
+def reconstruction(pipeline: MotionTransferPipeline, frames: np.ndarray) -> np.ndarray:
+    """True frames (frames, height, width, 3) uint8, `4k+1`, through the model's encoder and decoder."""
     video = torch.from_numpy(normalise(frames))[None].to(pipeline.device)
     return np.concatenate(list(decode_frames(pipeline.vae, encode_video(pipeline.vae, video))))

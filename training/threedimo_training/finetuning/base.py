@@ -10,7 +10,7 @@ import torch
 from threedimo.checkpoints import load_pipeline
 from threedimo.errors import InvalidRequest
 from threedimo.model_files import is_stock
-from threedimo.model_info import model_folder, model_name, stock_info
+from threedimo.model_info import LONGEST_CLIP, model_folder, model_name, stock_info
 from threedimo.pipeline import MotionTransferPipeline
 from threedimo.stock import FULL_SIZE, MotionSizes, with_untrained_layers
 from threedimo.wire.messages import ModelInfo
@@ -62,7 +62,7 @@ def _info(model: str, clips: Clips) -> ModelInfo:
         width=clips.width,
         height=clips.height,
         num_frames=clips.num_frames,
-        max_frames=2 * clips.num_frames - 1,
+        max_frames=max(LONGEST_CLIP, clips.num_frames),
         fps=clips.fps,
         num_inference_steps=30,
         text_guidance_scale=3.0,

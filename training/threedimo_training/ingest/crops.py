@@ -1,29 +1,22 @@
-"""One steady square for a whole clip, the camera as seen through it, and the hands in it.
+"""One steady square for a whole clip, the camera as seen through it, and boxes in it.
 
 Notable: the square never moves. One that followed the person would look like a camera that pans.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from PIL import Image
 
 from threedimo.camera import CameraPath
 from threedimo.media import fit_frames
-from threedimo_training.ingest.person_models import HAND_LANDMARKS, SeenPerson
 from threedimo_training.ingest.tracking import ClipLeftOut
 
 # Air around the body: landmarks are joints, flesh and hair lie outside of them.
 _MARGIN = 1.15
 # A person smaller than this part of the sample is not worth learning from.
 _MIN_FILL = 0.45
-# Wrist and knuckles to the whole hand: where its middle lies, how large it is; never less than this part of
-# the body's own circle, for a hand that points at the camera.
-_HAND_REACH, _HAND_SIDE, _MIN_HAND = 1.1, 2.8, 0.15
-_VISIBLE = 0.5
 
 
 @dataclass(frozen=True)
@@ -78,20 +71,6 @@ def steady_crop(boxes: np.ndarray, width: int, height: int, size: int) -> Crop:
     return Crop(int(corner[0]), int(corner[1]), side)
 
 
-def hand_boxes(people: Sequence[SeenPerson]) -> np.ndarray:
-    """Square boxes (F, 2, 4) float32 around both hands, left first, in the video's pixels; NaN if unseen."""
-    boxes = np.full((len(people), 2, 4), np.nan, np.float32)
-    for frame, person in enumerate(people):
-        for hand, (wrist, little, index, _thumb) in enumerate(HAND_LANDMARKS):
-            if min(person.visibility[wrist], person.visibility[index]) < _VISIBLE:
-                continue
-            palm = 0.5 * (person.landmarks[little] + person.landmarks[index]) - person.landmarks[wrist]
-            centre = person.landmarks[wrist] + _HAND_REACH * palm
-            side = max(_HAND_SIDE * float(np.hypot(*palm)), _MIN_HAND * person.region.radius)
-            boxes[frame, hand] = np.concatenate([centre - side / 2, centre + side / 2])
-    return boxes
-
-
 def boxes_through(boxes: np.ndarray, crop: Crop, size: int) -> np.ndarray:
     """The same boxes in the sample's pixels; NaN where a hand's middle is outside of the square."""
     seen = (boxes - [crop.left, crop.top, crop.left, crop.top]) * (size / crop.side)
@@ -99,14 +78,3 @@ def boxes_through(boxes: np.ndarray, crop: Crop, size: int) -> np.ndarray:
     outside = ~((middle >= 0) & (middle < size)).all(axis=-1)
     seen[outside] = np.nan
     return seen.astype(np.float32)
-
-
-def cut_hands(frame: np.ndarray, boxes: np.ndarray, size: int) -> np.ndarray:
-    """Both hands (2, size, size, 3) uint8 out of a frame; black where unseen or outside of the picture."""
-    hands = np.zeros((2, size, size, 3), np.uint8)
-    for hand, box in enumerate(boxes):
-        if not np.isnan(box[0]):
-            left, top, right, bottom = np.rint(box).astype(int).tolist()
-            window = Image.fromarray(frame).crop((left, top, max(right, left + 1), max(bottom, top + 1)))
-            hands[hand] = np.asarray(window.resize((size, size), Image.Resampling.LANCZOS))
-    return hands

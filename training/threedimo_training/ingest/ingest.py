@@ -11,7 +11,7 @@ import msgspec
 from threedimo.errors import InvalidRequest, MediaTooSmall, NoPerson, ThreeDimoError
 from threedimo.media import MIN_SIDE_PX
 from threedimo.media.writing import storage_errors
-from threedimo_training.ingest.person_models import PersonModels
+from threedimo.people.landmarks import PersonModels
 from threedimo_training.ingest.plan import IngestPlan, SurveyedRecording, adopt_plan, write_plan
 from threedimo_training.ingest.recordings import Recording, open_recordings
 from threedimo_training.ingest.survey import clip_starts, survey

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from threedimo.errors import InvalidRequest, NoPerson
-from threedimo_training.ingest.person_models import PersonModels, SeenPerson
+from threedimo.people.landmarks import PersonModels, SeenPerson
 
 Box = tuple[float, float, float, float]
 People = Literal["one", "largest"] | Box

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from threedimo.camera import CameraPath
+from threedimo.people.hands import cut_hands
+from threedimo.people.landmarks import PersonModels, SeenPerson
+from threedimo.people.performer import hand_boxes
 from threedimo_training.ingest.camera_check import CameraCheck, CameraVerdict
-from threedimo_training.ingest.crops import Crop, boxes_through, cut_hands, hand_boxes, steady_crop
-from threedimo_training.ingest.person_models import PersonModels, SeenPerson
+from threedimo_training.ingest.crops import Crop, boxes_through, steady_crop
 from threedimo_training.ingest.recordings import View
 from threedimo_training.ingest.texts import camera_moves, text_for
 from threedimo_training.ingest.tracking import ClipLeftOut, People, PeopleTracker, Track, choose_person

@@ -13,6 +13,7 @@ import numpy as np
 from threedimo.errors import InvalidMotion
 from threedimo_training.motion.amass import read_amass
 from threedimo_training.motion.bvh import read_bvh
+from threedimo_training.motion.curves import LONGEST_S
 from threedimo_training.motion.held_out import is_held_out
 from threedimo_training.motion.motion import Motion
 from threedimo_training.motion.procedural import procedural_motion
@@ -45,6 +46,22 @@ class ProceduralMotions:
             seed = int(rng.integers(2**31))
             if is_held_out("motion", f"procedural-{seed}") == held_out:
                 return procedural_motion(seed, num_frames, fps)
+
+
+class LongMotions:
+    """Motions of the generator for as long as a clip takes: what a seed has is played forth and back."""
+
+    def draw(self, rng: np.random.Generator, num_frames: int, fps: float, held_out: bool) -> Motion:
+        """Draw a motion of those that are held out, or of those that are not."""
+        whole = ProceduralMotions().draw(rng, min(num_frames, int(LONGEST_S * fps)), fps, held_out)
+        last = max(whole.num_frames - 1, 1)
+        order = last - np.abs(np.arange(num_frames) % (2 * last) - last)
+        return replace(
+            whole,
+            joint_rotations=whole.joint_rotations[order],
+            root_path=whole.root_path[order],
+            planted=whole.planted[order],
+        )
 
 
 class RecordedMotions:

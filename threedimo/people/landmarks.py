@@ -12,9 +12,19 @@ from functools import cache
 from math import ceil
 from pathlib import Path
 
-import cv2
 import numpy as np
-from ai_edge_litert.interpreter import Interpreter
+
+from threedimo.errors import InvalidRequest
+
+try:
+    import cv2
+    from ai_edge_litert.interpreter import Interpreter
+except ImportError as error:
+    raise InvalidRequest(
+        "people in footage cannot be found here: packages are missing",
+        given=error.name,
+        remedy="pip install 'threedimo[people]' on the machine that makes the shots",
+    ) from error
 
 MODELS = Path(__file__).parent / "models"
 NUM_LANDMARKS = 33
