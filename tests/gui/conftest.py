@@ -1,0 +1,292 @@
+"""Blender's real window on a virtual screen, in a folder that holds a Debian of its own (`make_chroot.sh`).
+
+The server runs outside, from `.venv`, as a user's would; both find each other by one home folder.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.gui.ticks import Figures, figures_of, table, write
+
+ROOT = Path(__file__).resolve().parents[2]
+CHROOT = Path(os.environ.get("THREEDIMO_GUI_CHROOT", ROOT / ".cache" / "blender-window"))
+OUTPUT = ROOT / "out" / "gui"
+FILM = "film"  # the folder of this run, at the root of the Debian
+SIZE_PX = (1280, 800)
+START_S = 120.0
+PATIENCE_S = 180.0
+NUM_FRAMES = 48
+# What software rendering asks for, and a user who has never started Blender.
+ENVIRONMENT = {
+    "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME": f"/{FILM}",
+    "LANG": "C.UTF-8",
+    "LIBGL_ALWAYS_SOFTWARE": "1",
+    "GALLIUM_DRIVER": "llvmpipe",
+    "XDG_RUNTIME_DIR": "/tmp",
+    "BLENDER_USER_RESOURCES": f"/{FILM}/blender",
+    "THREEDIMO_HOME": f"/{FILM}/home",
+}
+
+_TABLE = pytest.StashKey[list[str]]()
+
+
+def inside(*command: str, **options: Any) -> subprocess.Popen[bytes]:
+    """Start a program of the Debian in there."""
+    return subprocess.Popen(["chroot", str(CHROOT), *command], **options)
+
+
+class Server:
+    """`threedimo serve` with the embedded model, and the same once more under another name for the menu."""
+
+    def __init__(self, home: Path):
+        self.home = home
+        self._process: subprocess.Popen[bytes] | None = None
+        home.mkdir()
+        embedded, twin = ROOT / "threedimo" / "embedded", home / "twin"
+        shutil.copytree(embedded, twin)
+        facts = json.loads((embedded / "threedimo.json").read_text())
+        (twin / "threedimo.json").write_text(json.dumps(facts | {"id": "threedimo-embedded-twin"}))
+        (home / "server.toml").write_text(f'[[models]]\nmodel = "embedded"\n\n[[models]]\nmodel = "{twin}"\n')
+
+    def start(self) -> None:
+        log = self.home / "server.log"
+        with log.open("ab") as stream:
+            self._process = subprocess.Popen(
+                [ROOT / ".venv" / "bin" / "threedimo", "serve", "--device", "cpu"],
+                env=os.environ | {"THREEDIMO_HOME": str(self.home)},
+                stdout=stream,
+                stderr=stream,
+                start_new_session=True,  # so that it can be stopped and killed with its workers
+            )
+        deadline = time.monotonic() + START_S
+        while not (self.home / "connection.json").exists():
+            assert self._process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.1)
+
+    def signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        os.killpg(self._process.pid, number)
+
+    def kill(self) -> None:
+        """As a crash or a power cut would; its connection file stays."""
+        self.signal(signal.SIGKILL)
+        self.stopped()
+
+    def stop(self) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+            self.stopped()
+
+    def stopped(self) -> None:
+        assert self._process is not None
+        self._process.wait(timeout=PATIENCE_S)
+
+
+class Window:
+    """Blender with its window: asked through a socket, seen through pictures of the screen.
+
+    Attributes:
+        folder: The run's folder as this side sees it; Blender sees it as `/film`.
+    """
+
+    def __init__(self, folder: Path, display: str):
+        self.folder = folder
+        self._display = display
+        self._log = (folder / "blender.log").open("ab")
+        agent = f"/{FILM}/inside/agent.py"
+        geometry = ("--window-geometry", "0", "0", *map(str, SIZE_PX))
+        self._process = inside(
+            *("blender", "--factory-startup", "--enable-event-simulate", *geometry),
+            *("-P", agent, "--", f"/{FILM}/agent.sock"),
+            env=ENVIRONMENT | {"DISPLAY": display},
+            stdout=self._log,
+            stderr=self._log,
+        )
+        self._wait(lambda: (folder / "agent.sock").exists(), START_S, "the window")
+
+    def run(self, code: str) -> Any:
+        """Execute code in Blender, and give what it leaves in `result`."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(PATIENCE_S)
+            connection.connect(str(self.folder / "agent.sock"))
+            with connection.makefile("rw", encoding="utf-8") as stream:
+                stream.write(json.dumps({"code": code}) + "\n")
+                stream.flush()
+                answer = json.loads(stream.readline())
+        assert "error" not in answer, answer["error"]
+        return answer["result"]
+
+    def ask(self, expression: str) -> Any:
+        return self.run(f"result = {expression}")
+
+    def wait_for(self, expression: str, patience_s: float = PATIENCE_S) -> None:
+        self._wait(lambda: self.ask(f"bool({expression})"), patience_s, expression)
+
+    def settle(self) -> None:
+        """Let Blender draw what has changed: on a software screen that takes a while."""
+        self.run("bpy.context.window_manager.windows[0].screen.areas[0].tag_redraw()")
+        self.run("for area in view()[0].screen.areas: area.tag_redraw()")
+        time.sleep(1.5)
+        self.ask("1")  # answered between two drawings
+
+    def screen(self) -> Image.Image:
+        """What is on the screen."""
+        picture = self.folder / "screen.png"
+        command = f"xwd -root -silent -display {self._display} | convert xwd:- png:/{FILM}/screen.png"
+        assert inside("sh", "-c", command, env=ENVIRONMENT).wait(timeout=PATIENCE_S) == 0
+        with Image.open(picture) as image:
+            return image.convert("RGB")
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time the ticks meanwhile; ten a second, also where there is nothing to do."""
+        self.run(f"stopwatch.stage = {name!r}; addon('runtime').IDLE_INTERVAL_S = 0.1")
+        yield
+        self.run("stopwatch.stage = ''; addon('runtime').IDLE_INTERVAL_S = 1.0")
+
+    def shoot(self, name: str, what: Literal["window", "panel", "preferences"]) -> None:
+        """Take a picture: all of the window as it is at this moment, or a part of it once that is drawn."""
+        if what == "window":
+            self.screen().save(OUTPUT / f"blender-{name}.jpg", quality=88)
+            return
+        self.settle()
+        kind = "UI" if what == "panel" else "WINDOW"
+        picture = self.screen().crop(self.region(kind))
+        trimmed(picture).save(OUTPUT / f"blender-{name}.png", optimize=True)
+
+    def click_header(self, from_last: int) -> None:
+        """Fold or unfold a panel of the sidebar, counted from the last one, with those below it folded."""
+        left, top, right, bottom = self.region("UI")
+        height = trimmed(self.screen().crop((left, top, right, bottom))).height
+        x, y = left + 60, SIZE_PX[1] - (top + height - 10 - 13 - 26 * from_last)
+        self.run(f"point({x}, {y}, click=True)")
+        time.sleep(1)
+
+    def region(self, kind: str) -> tuple[int, int, int, int]:
+        """Left, top, right, bottom of a region of the 3D view, in pixels of the screen."""
+        x, y, width, height = self.ask(
+            "next([r.x, r.y, r.width, r.height] for a in view()[0].screen.areas for r in a.regions"
+            f" if a.type in ('VIEW_3D', 'PREFERENCES') and r.type == {kind!r})"
+        )
+        return x, SIZE_PX[1] - y - height, x + width, SIZE_PX[1] - y
+
+    def close(self) -> None:
+        self._process.terminate()
+        self._process.wait(timeout=PATIENCE_S)
+        self._log.close()
+
+    def _wait(self, holds: Callable[[], bool], patience_s: float, what: str) -> None:
+        deadline = time.monotonic() + patience_s
+        while not holds():
+            log = (self.folder / "blender.log").read_text("utf-8", "replace")[-3000:]
+            assert self._process.poll() is None, f"Blender ended: {log}"
+            assert time.monotonic() < deadline, f"{what}: not within {patience_s:.0f} s. {log}"
+            time.sleep(0.2)
+
+
+def trimmed(panel: Image.Image) -> Image.Image:
+    """A sidebar without the empty part below its panels."""
+    pixels = np.asarray(panel).astype(int)
+    empty = pixels[-2, pixels.shape[1] // 2]
+    filled = np.abs(pixels - empty).max(axis=2).max(axis=1) > 8
+    last = int(np.flatnonzero(filled[:-4])[-1])
+    return panel.crop((0, 0, panel.width, min(last + 10, panel.height)))
+
+
+@pytest.fixture(scope="session")
+def film() -> Path:
+    """The folder of this run inside the Debian, with the inputs of the shot and the built zip."""
+    if not (CHROOT / "usr" / "bin" / "blender").exists():
+        pytest.fail(f"{CHROOT} holds no Blender: `make gui-test` makes it")
+    folder = CHROOT / FILM
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(ROOT / "tests" / "gui" / "inside", folder / "inside")
+    (folder / "blender").mkdir()
+    (CHROOT / "tmp" / ".X11-unix").mkdir(mode=0o1777, exist_ok=True)
+    (zipped,) = (ROOT / "dist").glob("threedimo-*.zip")
+    shutil.copy(zipped, folder / "threedimo.zip")
+    for name in ("reference.png", "driving.mp4"):
+        shutil.copy(ROOT / "threedimo" / "embedded" / "demo" / name, folder / name)
+    write_dancer(folder / "dancer.npz")
+    OUTPUT.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def write_dancer(file: Path) -> None:
+    """An animated person as points: (F, V, 3) metres around the origin, (T, 3) faces, (V, 3) colours."""
+    from threedimo_training.motion.planting import place
+    from threedimo_training.motion.procedural import procedural_motion
+    from threedimo_training.people.export import mesh_of
+    from threedimo_training.people.looks import make_person
+
+    person = make_person(4)
+    points = person.skinned(place(procedural_motion(14, NUM_FRAMES, 24.0), person))
+    points[..., :2] -= points[0, :, :2].mean(axis=0)
+    mesh = mesh_of(person)
+    colours = np.asarray(mesh.visual.vertex_colors)[:, :3] / 255.0
+    np.savez(file, points=points, faces=person.faces, colours=colours)
+
+
+@pytest.fixture(scope="session")
+def display(film: Path) -> Iterator[str]:
+    """A virtual screen."""
+    size = "x".join(map(str, SIZE_PX))
+    process = inside(
+        *("Xvfb", "-displayfd", "1", "-screen", "0", f"{size}x24", "+extension", "GLX", "-nolisten", "tcp"),
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    assert process.stdout is not None
+    number = process.stdout.readline().decode().strip()
+    assert number, "Xvfb did not start"
+    yield f":{number}"
+    process.terminate()
+    process.communicate(timeout=PATIENCE_S)
+
+
+@pytest.fixture(scope="session")
+def server(film: Path) -> Iterator[Server]:
+    """A server that is not started yet."""
+    server = Server(film / "home")
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def window(film: Path, display: str) -> Iterator[Window]:
+    """Blender's window."""
+    window = Window(film, display)
+    yield window
+    window.close()
+
+
+@pytest.fixture(scope="session")
+def tick_figures(window: Window, request: pytest.FixtureRequest) -> list[Figures]:
+    """What was measured so far, also written to ticks.json and at the end of the run."""
+    found = figures_of(window.ask("dict(stopwatch.calls)"))
+    write(found, window.ask("bpy.app.version_string"), OUTPUT / "ticks.json")
+    request.config.stash[_TABLE] = table(found)
+    return found
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    for line in config.stash.get(_TABLE, []):
+        terminalreporter.write_line(line)
