@@ -147,6 +147,8 @@ def _draw_no_server(layout: bpy.types.UILayout, session: Session | None, width_p
     row.operator("threedimo.connect", icon="LINKED")
     if server_python():
         row.operator("threedimo.start_server", icon="PLAY")
+    else:
+        row.operator("preferences.addon_show", text="Set Up", icon="PREFERENCES").module = __package__
 
 
 class THREEDIMO_PT_details(Tab, bpy.types.Panel):

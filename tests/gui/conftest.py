@@ -27,14 +27,16 @@ ROOT = Path(__file__).resolve().parents[2]
 CHROOT = Path(os.environ.get("THREEDIMO_GUI_CHROOT", ROOT / ".cache" / "blender-window"))
 OUTPUT = ROOT / "out" / "gui"
 FILM = "film"  # the folder of this run, at the root of the Debian
-SIZE_PX = (1280, 800)
+SIZE_PX = (1280, 880)
 START_S = 120.0
 PATIENCE_S = 180.0
 NUM_FRAMES = 48
+_MARGIN_PX = 10
+_TABS_PX = 30  # the sidebar's tabs, on its right
 # What software rendering asks for, and a user who has never started Blender.
 ENVIRONMENT = {
     "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
-    "HOME": f"/{FILM}",
+    "HOME": "/root",  # stays, with the shaders that were compiled once
     "LANG": "C.UTF-8",
     "LIBGL_ALWAYS_SOFTWARE": "1",
     "GALLIUM_DRIVER": "llvmpipe",
@@ -171,13 +173,17 @@ class Window:
         picture = self.screen().crop(self.region(kind))
         trimmed(picture).save(OUTPUT / f"blender-{name}.png", optimize=True)
 
-    def click_header(self, from_last: int) -> None:
-        """Fold or unfold a panel of the sidebar, counted from the last one, with those below it folded."""
+    @contextmanager
+    def unfolded(self, from_last: int) -> Iterator[None]:
+        """Unfold a panel of the sidebar, counted from the last one, where it and those below it are folded."""
+        self.settle()
         left, top, right, bottom = self.region("UI")
         height = trimmed(self.screen().crop((left, top, right, bottom))).height
-        x, y = left + 60, SIZE_PX[1] - (top + height - 10 - 13 - 26 * from_last)
+        x, y = left + 60, SIZE_PX[1] - (top + height - _MARGIN_PX - 13 - 26 * from_last)
         self.run(f"point({x}, {y}, click=True)")
-        time.sleep(1)
+        yield
+        self.run(f"point({x}, {y}, click=True)")
+        self.settle()
 
     def region(self, kind: str) -> tuple[int, int, int, int]:
         """Left, top, right, bottom of a region of the 3D view, in pixels of the screen."""
@@ -203,11 +209,11 @@ class Window:
 
 def trimmed(panel: Image.Image) -> Image.Image:
     """A sidebar without the empty part below its panels."""
-    pixels = np.asarray(panel).astype(int)
+    pixels = np.asarray(panel).astype(int)[:, :-_TABS_PX]
     empty = pixels[-2, pixels.shape[1] // 2]
     filled = np.abs(pixels - empty).max(axis=2).max(axis=1) > 8
     last = int(np.flatnonzero(filled[:-4])[-1])
-    return panel.crop((0, 0, panel.width, min(last + 10, panel.height)))
+    return panel.crop((0, 0, panel.width, min(last + _MARGIN_PX, panel.height)))
 
 
 @pytest.fixture(scope="session")

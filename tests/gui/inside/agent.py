@@ -1,8 +1,8 @@
 """Runs inside Blender's window and does what the tests outside ask: `blender -P agent.py -- SOCKET`.
 
 One request a connection, a line of JSON each way: `{"code": ...}` is executed by a timer, as an add-on's own
-code would be, with the names of this file, and `result` is what it leaves in that name. Beside that, every tick
-of the extension and every drawing of its panels is timed.
+code would be, with the names of this file, and `result` is what it leaves in that name. Beside that, every
+tick of the extension and every drawing of its panels is timed.
 """
 
 from __future__ import annotations
@@ -60,8 +60,12 @@ def watch() -> None:
     runtime.tick = stopwatch.timed(runtime.tick, "tick")
     for name in ("panels", "take_panels"):
         for panel in addon(name).CLASSES:
-            draw = stopwatch.timed(panel.draw, "panel")
-            panel.draw = lambda self, context, draw=draw: draw(self, context)  # Blender counts the arguments
+            panel.draw = _drawing(stopwatch.timed(panel.draw, "panel"))
+
+
+def _drawing(draw: Callable[..., None]) -> Callable[[Any, Any], None]:
+    """With exactly these two arguments: Blender counts them in the code, and crashes if there are others."""
+    return lambda panel, context: draw(panel, context)
 
 
 def view() -> tuple[Any, Any, Any]:
