@@ -12,8 +12,9 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,10 +22,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.gui.ticks import Figures, figures_of, table, write
-
 ROOT = Path(__file__).resolve().parents[2]
-CHROOT = Path(os.environ.get("THREEDIMO_GUI_CHROOT", ROOT / ".cache" / "blender-window"))
+CHROOT = ROOT / ".cache" / "blender-window"
 OUTPUT = ROOT / "out" / "gui"
 FILM = "film"  # the folder of this run, at the root of the Debian
 SIZE_PX = (1280, 880)
@@ -67,6 +66,7 @@ class Server:
         (home / "server.toml").write_text(f'[[models]]\nmodel = "embedded"\n\n[[models]]\nmodel = "{twin}"\n')
 
     def start(self) -> None:
+        (self.home / "connection.json").unlink(missing_ok=True)  # of one that was killed
         log = self.home / "server.log"
         with log.open("ab") as stream:
             self._process = subprocess.Popen(
@@ -141,12 +141,12 @@ class Window:
     def wait_for(self, expression: str, patience_s: float = PATIENCE_S) -> None:
         self._wait(lambda: self.ask(f"bool({expression})"), patience_s, expression)
 
-    def settle(self) -> None:
-        """Let Blender draw what has changed: on a software screen that takes a while."""
-        self.run("bpy.context.window_manager.windows[0].screen.areas[0].tag_redraw()")
-        self.run("for area in view()[0].screen.areas: area.tag_redraw()")
-        time.sleep(1.5)
+    def redraw(self, kind: Literal["WINDOW", "UI"]) -> None:
+        """Let Blender draw the view or the sidebar; on a software screen the view takes seconds."""
+        self.run(f"for r in view()[1].regions: r.type == {kind!r} and r.tag_redraw()")
+        time.sleep(1)
         self.ask("1")  # answered between two drawings
+        time.sleep(0.5)
 
     def screen(self) -> Image.Image:
         """What is on the screen."""
@@ -168,22 +168,23 @@ class Window:
         if what == "window":
             self.screen().save(OUTPUT / f"blender-{name}.jpg", quality=88)
             return
-        self.settle()
+        if what == "panel":
+            self.redraw("UI")
         kind = "UI" if what == "panel" else "WINDOW"
         picture = self.screen().crop(self.region(kind))
         trimmed(picture).save(OUTPUT / f"blender-{name}.png", optimize=True)
 
     @contextmanager
     def unfolded(self, from_last: int) -> Iterator[None]:
-        """Unfold a panel of the sidebar, counted from the last one, where it and those below it are folded."""
-        self.settle()
+        """Unfold a panel of the sidebar, counted from the last; it and those below it are folded."""
+        self.redraw("UI")
         left, top, right, bottom = self.region("UI")
         height = trimmed(self.screen().crop((left, top, right, bottom))).height
         x, y = left + 60, SIZE_PX[1] - (top + height - _MARGIN_PX - 13 - 26 * from_last)
         self.run(f"point({x}, {y}, click=True)")
         yield
         self.run(f"point({x}, {y}, click=True)")
-        self.settle()
+        self.redraw("UI")
 
     def region(self, kind: str) -> tuple[int, int, int, int]:
         """Left, top, right, bottom of a region of the 3D view, in pixels of the screen."""
@@ -192,6 +193,14 @@ class Window:
             f" if a.type in ('VIEW_3D', 'PREFERENCES') and r.type == {kind!r})"
         )
         return x, SIZE_PX[1] - y - height, x + width, SIZE_PX[1] - y
+
+    def command_line(self, *arguments: str) -> tuple[int, str]:
+        """Another Blender, without a window, on the saved film: the exit status and what was said."""
+        log = self.folder / "command.log"
+        command = ("blender", "-b", f"/{FILM}/film.blend", "--command", "threedimo", *arguments)
+        with log.open("wb") as stream:
+            status = inside(*command, env=ENVIRONMENT, stdout=stream, stderr=stream).wait(timeout=600)
+        return status, log.read_text()
 
     def close(self) -> None:
         self._process.terminate()
@@ -210,10 +219,71 @@ class Window:
 def trimmed(panel: Image.Image) -> Image.Image:
     """A sidebar without the empty part below its panels."""
     pixels = np.asarray(panel).astype(int)[:, :-_TABS_PX]
-    empty = pixels[-2, pixels.shape[1] // 2]
+    empty = pixels[-_MARGIN_PX, pixels.shape[1] // 2]
     filled = np.abs(pixels - empty).max(axis=2).max(axis=1) > 8
-    last = int(np.flatnonzero(filled[:-4])[-1])
+    last = int(np.flatnonzero(filled[:-_MARGIN_PX])[-1])
     return panel.crop((0, 0, panel.width, min(last + _MARGIN_PX, panel.height)))
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Milliseconds."""
+
+    p50: float
+    p99: float
+    max: float
+
+    @classmethod
+    def of(cls, values_ms: np.ndarray) -> Spread:
+        """Of some measured calls."""
+        return cls(
+            *(round(float(value), 3) for value in (*np.percentile(values_ms, (50, 99)), values_ms.max()))
+        )
+
+
+@dataclass(frozen=True)
+class Figures:
+    """How long the calls of one kind took while one thing went on.
+
+    Attributes:
+        what: For example "tick: the server is frozen".
+        num_calls: How many were measured.
+        cpu_ms: Of the main thread's processor.
+        clock_ms: From beginning to end, with what other programs took meanwhile.
+    """
+
+    what: str
+    num_calls: int
+    cpu_ms: Spread
+    clock_ms: Spread
+
+
+def figures_of(calls: Mapping[str, Sequence[Sequence[float]]]) -> list[Figures]:
+    """From the pairs of milliseconds (clock, processor) of each kind of call."""
+    found = []
+    for what, pairs in calls.items():
+        clock, cpu = np.array(pairs).T
+        found.append(Figures(what, len(pairs), Spread.of(cpu), Spread.of(clock)))
+    return found
+
+
+def table(found: Sequence[Figures]) -> list[str]:
+    """As lines for a terminal."""
+    lines = [f"{'milliseconds':<48}{'calls':>6}   {'processor p50/p99/max':>24} {'clock p50/p99/max':>26}"]
+    for each in found:
+        cpu, clock = (f"{s.p50:.2f} / {s.p99:.2f} / {s.max:.1f}" for s in (each.cpu_ms, each.clock_ms))
+        lines.append(f"{each.what:<48}{each.num_calls:>6}   {cpu:>24} {clock:>26}")
+    return lines
+
+
+def write_figures(found: Sequence[Figures], blender_version: str, file: Path) -> None:
+    """With what they were measured on."""
+    machine = {
+        "blender": blender_version,
+        "processors": os.cpu_count(),
+        "load_average": [round(load, 1) for load in os.getloadavg()],
+    }
+    file.write_text(json.dumps({**machine, "figures": [asdict(each) for each in found]}, indent=2) + "\n")
 
 
 @pytest.fixture(scope="session")
@@ -288,7 +358,7 @@ def window(film: Path, display: str) -> Iterator[Window]:
 def tick_figures(window: Window, request: pytest.FixtureRequest) -> list[Figures]:
     """What was measured so far, also written to ticks.json and at the end of the run."""
     found = figures_of(window.ask("dict(stopwatch.calls)"))
-    write(found, window.ask("bpy.app.version_string"), OUTPUT / "ticks.json")
+    write_figures(found, window.ask("bpy.app.version_string"), OUTPUT / "ticks.json")
     request.config.stash[_TABLE] = table(found)
     return found
 

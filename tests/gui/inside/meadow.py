@@ -25,6 +25,7 @@ def build(folder: Path) -> None:
     scene.render.fps = 24
     scene.frame_start, scene.frame_end = 1, NUM_FRAMES
     scene.render.resolution_x = scene.render.resolution_y = _SIZE_PX
+    scene.eevee.taa_samples = 4  # software rendering takes its time
     _light(scene)
     _add_ground(scene)
     _add_house(scene)
@@ -123,7 +124,7 @@ def _add_dancer(scene: Any, file: Path) -> None:
     dancer = _mesh(scene, "Dancer", points[0], faces, material)
     painted = dancer.data.color_attributes.new("Colour", "BYTE_COLOR", "POINT")
     painted.data.foreach_set("color_srgb", np.column_stack([colours, np.ones(len(colours))]).ravel())
-    dancer.location = (-1.5, 0.5, 0.0)
+    dancer.location = (-1.9, 0.7, 0.0)
     dancer.shape_key_add(name="Basis")
     for index, pose in enumerate(points, start=1):
         key = dancer.shape_key_add(name=f"{index:03d}", from_mix=False)
@@ -158,7 +159,7 @@ def _add_arc(scene: Any, name: str) -> Any:
 
 def _add_push_in(scene: Any, name: str) -> Any:
     camera, _ = _add_camera(scene, name, 50.0)
-    for frame, distance_m in ((1, 4.2), (NUM_FRAMES, 2.6)):
-        camera.location = (0.6, -distance_m, 1.2)
+    for frame, distance_m in ((1, 3.4), (NUM_FRAMES, 2.2)):
+        camera.location = (-1.5, -distance_m, 1.3)
         camera.keyframe_insert("location", frame=frame)
     return camera
