@@ -129,9 +129,9 @@ def test_takes_are_listed_and_compared(blender):
 
     blender.shoot("takes", "panel")
     with blender.stage("a take denoises, its previews arrive"):
-        for _ in range(4):
+        for _ in range(2):
             blender.run(f"press('threedimo.regenerate', job_id={SHOT}.takes[0].job_id)")
-        wait_for_takes(blender, 6)
+        wait_for_takes(blender, 4)
     blender.run(f"{SHOT}.expanded = False")
 
 
