@@ -125,15 +125,22 @@ class Window:
 
     def run(self, code: str) -> Any:
         """Execute code in Blender, and give what it leaves in `result`."""
+        try:
+            answer = self._request(code)
+        except ConnectionError:
+            self._process.wait(timeout=PATIENCE_S)
+            pytest.fail(f"Blender ended with {self._process.returncode} at: {code}\n{self._last_words()}")
+        assert "error" not in answer, answer["error"]
+        return answer["result"]
+
+    def _request(self, code: str) -> dict[str, Any]:
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(PATIENCE_S)
             connection.connect(str(self.folder / "agent.sock"))
             with connection.makefile("rw", encoding="utf-8") as stream:
                 stream.write(json.dumps({"code": code}) + "\n")
                 stream.flush()
-                answer = json.loads(stream.readline())
-        assert "error" not in answer, answer["error"]
-        return answer["result"]
+                return json.loads(stream.readline())
 
     def ask(self, expression: str) -> Any:
         return self.run(f"result = {expression}")
@@ -207,12 +214,14 @@ class Window:
         self._process.wait(timeout=PATIENCE_S)
         self._log.close()
 
+    def _last_words(self) -> str:
+        return (self.folder / "blender.log").read_text("utf-8", "replace")[-3000:]
+
     def _wait(self, holds: Callable[[], bool], patience_s: float, what: str) -> None:
         deadline = time.monotonic() + patience_s
         while not holds():
-            log = (self.folder / "blender.log").read_text("utf-8", "replace")[-3000:]
-            assert self._process.poll() is None, f"Blender ended: {log}"
-            assert time.monotonic() < deadline, f"{what}: not within {patience_s:.0f} s. {log}"
+            assert self._process.poll() is None, f"Blender ended: {self._last_words()}"
+            assert time.monotonic() < deadline, f"{what}: not within {patience_s:.0f} s. {self._last_words()}"
             time.sleep(0.2)
 
 

@@ -160,6 +160,6 @@ def _add_arc(scene: Any, name: str) -> Any:
 def _add_push_in(scene: Any, name: str) -> Any:
     camera, _ = _add_camera(scene, name, 50.0)
     for frame, distance_m in ((1, 3.4), (NUM_FRAMES, 2.2)):
-        camera.location = (-1.5, -distance_m, 1.3)
+        camera.location = (1.7, -distance_m, 1.3)
         camera.keyframe_insert("location", frame=frame)
     return camera

@@ -44,9 +44,9 @@ def look_from_outside() -> None:
     space = agent.view()[1].spaces.active
     space.region_3d.view_perspective = "PERSP"
     space.overlay.show_overlays = space.show_gizmo = True
-    space.region_3d.view_location = (0.1, -0.5, 1.05)
-    space.region_3d.view_distance = 7.0
-    space.region_3d.view_rotation = Euler((math.radians(76), 0.0, math.radians(10))).to_quaternion()
+    space.region_3d.view_location = (0.4, -0.9, 1.05)
+    space.region_3d.view_distance = 6.5
+    space.region_3d.view_rotation = Euler((math.radians(76), 0.0, math.radians(-28))).to_quaternion()
 
 
 def look_through_camera() -> None:
