@@ -269,8 +269,11 @@ class Figures:
 
 def figures_of(calls: Mapping[str, Sequence[Sequence[float]]]) -> list[Figures]:
     """From the pairs of milliseconds (clock, processor) of each kind of call."""
+    ticks = [
+        pair for what in calls if what.startswith("tick") and "filmed" not in what for pair in calls[what]
+    ]
     found = []
-    for what, pairs in calls.items():
+    for what, pairs in {**calls, "tick: all but filming": ticks}.items():
         clock, cpu = np.array(pairs).T
         found.append(Figures(what, len(pairs), Spread.of(cpu), Spread.of(clock)))
     return found

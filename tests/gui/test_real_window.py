@@ -23,6 +23,7 @@ SCENE = "bpy.data.scenes['Meadow']"
 SETTINGS = f"{SCENE}.threedimo"
 SHOT = f"{SETTINGS}.shots[0]"
 LONG_S = 300.0
+ALL_TICKS = "tick: all but filming"
 
 
 @pytest.fixture(scope="module")
@@ -224,9 +225,13 @@ def test_a_server_that_never_stops_talking(blender, server, film):
 
 
 def test_ticks_are_short(blender, tick_figures):
-    """On the main thread's processor: on the clock other programs of this machine count too."""
+    """On the main thread's processor: on the clock other programs of this machine count too.
+
+    Of the whole day but its filming, which renders at each tick. That a take arrives is a tick of a hundred.
+    """
     for figures in tick_figures:
-        if figures.what.startswith("tick") and "filmed" not in figures.what:
+        if figures.what == ALL_TICKS:
+            assert figures.num_calls > 500
             assert figures.cpu_ms.p99 < 5, figures
 
 
