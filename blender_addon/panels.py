@@ -120,6 +120,7 @@ class THREEDIMO_PT_shot(Tab, bpy.types.Panel):
             _draw_no_server(layout, session, width_px)
             return
         try:
+            shots.single_shot(scene)  # what Generate would refuse is said before
             sentence = shots.plan_shot(scene, session.capabilities).sentence()
         except ThreeDimoError as error:
             explain(layout, str(error), width_px)

@@ -196,7 +196,8 @@ class Window:
     def region(self, kind: str) -> tuple[int, int, int, int]:
         """Left, top, right, bottom of a region of the 3D view, in pixels of the screen."""
         x, y, width, height = self.ask(
-            "next([r.x, r.y, r.width, r.height] for a in view()[0].screen.areas for r in a.regions"
+            "next([r.x, r.y, r.width, r.height]"
+            " for a in bpy.context.window_manager.windows[0].screen.areas for r in a.regions"
             f" if a.type in ('VIEW_3D', 'PREFERENCES') and r.type == {kind!r})"
         )
         return x, SIZE_PX[1] - y - height, x + width, SIZE_PX[1] - y

@@ -255,3 +255,11 @@ def test_the_same_from_the_command_line(blender):
     status, said = blender.command_line("generate")  # the film is cut: that is the batch's
     assert status != 0
     assert "a marker cuts to another camera inside the shot" in said, said
+
+
+def test_set_up_leads_to_the_preferences(blender):
+    blender.run("press('preferences.addon_show', module=MODULE)")
+    time.sleep(3)
+
+    assert blender.ask("[len(w.screen.areas) for w in bpy.context.window_manager.windows][1:]") == [1]
+    assert blender.ask("bpy.context.window_manager.addon_search") == "3DiMo"
