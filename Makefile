@@ -7,10 +7,11 @@ BLENDER_VERSIONS := 4.2 4.5 5.0
 VERSION := $(shell sed -n 's/^VERSION = "\(.*\)"/\1/p' threedimo/version.py)
 EXTENSION := dist/threedimo-$(VERSION).zip
 READY := $(VENV)/.ready
+BLENDER_WINDOW := .cache/blender-window
 BLENDER_READY := $(BLENDER_VERSIONS:%=$(BLENDER_VENV)/%/.ready)
 PIP := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test test-library test-blender lint extension setup setup-blender serve clean
+.PHONY: help demo test test-library test-blender gui-test gui-pictures lint extension setup setup-blender serve clean
 
 help: ## Show this list.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -29,6 +30,14 @@ test-blender: $(READY) $(BLENDER_READY) $(EXTENSION) .cache/test-media/.ready
 		$(BLENDER_VENV)/$$version/bin/python -m pytest tests/blender -m blender; \
 	done
 	$(VENV)/bin/python -m pytest tests/training/blender_scenes -m blender
+
+gui-test: $(READY) $(EXTENSION) $(BLENDER_WINDOW)/.ready ## Go through a user's day in Blender's window (Debian or Ubuntu, as root).
+	$(VENV)/bin/python -m pytest tests/gui -m gui
+
+gui-pictures: ## Renew the documentation's pictures from the last gui-test.
+	for picture in $$(grep -oh 'images/blender-[a-z-]*\.[a-z]*' README.md blender_addon/README.md | sort -u); do \
+		cp "out/gui/$${picture#images/}" "docs/$$picture"; \
+	done
 
 lint: $(READY) ## Check style, types and the import contracts.
 	$(VENV)/bin/ruff check .
@@ -65,6 +74,10 @@ $(BLENDER_VENV)/%/.ready: constraints-blender.txt tools/check_blender_libraries.
 
 $(EXTENSION): $(READY) $(BLENDER_VENV)/5.0/.ready $(shell find blender_addon threedimo/wire threedimo/camera -type f -not -path "*__pycache__*") tools/build_extension.py constraints-extension.txt LICENSE threedimo/__init__.py threedimo/errors.py threedimo/version.py
 	$(VENV)/bin/python tools/build_extension.py --blender $(BLENDER_VENV)/5.0 --output dist
+
+$(BLENDER_WINDOW)/.ready: tests/gui/make_chroot.sh
+	sh tests/gui/make_chroot.sh $(BLENDER_WINDOW)
+	@touch $@
 
 .cache/test-media/.ready: tools/fetch_test_media.py $(READY)
 	$(VENV)/bin/python tools/fetch_test_media.py .cache/test-media

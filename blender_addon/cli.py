@@ -9,6 +9,7 @@ import argparse
 import json
 import sys
 import uuid
+from contextlib import nullcontext
 
 import bpy
 
@@ -28,8 +29,11 @@ def main(arguments: list[str]) -> int:
         options = parser.parse_args(arguments)
     except SystemExit as end:  # argparse has said what is wrong, or has shown its help
         return end.code if isinstance(end.code, int) else 2
+    windows = bpy.context.window_manager.windows
     try:
-        return options.run(options)
+        # Blender gives a command no window, and crashes without one where a temporary scene is removed.
+        with bpy.context.temp_override(window=windows[0]) if windows else nullcontext():
+            return options.run(options)
     except ThreeDimoError as error:
         print(f"{error.code}: {error}", file=sys.stderr)
         return error.exit_code

@@ -123,12 +123,17 @@ class Job:
         self.fraction = max(self.fraction, begin + share * (min(done / total, 1.0) if total else 0.0))
 
     def sentence(self) -> str:
-        """What goes on, in a few words: "denoising 3/10, about 12 s left"."""
+        """What goes on, in the few words that a sidebar has room for: "denoising 3/10, 12 s left"."""
         if self.state in ("sending", "fetching") and self.total:
             return f"{self.state} {self.moved / 1e6:.1f} of {self.total / 1e6:.1f} MB"
         if self.cancel_asked_at is not None and not self.ended:
             return "cancelling"
         if self.state != "running" or not self.phase:
             return self.state
-        left = "" if self.eta_s is None else f", about {self.eta_s:.0f} s left"
-        return f"{self.phase} {self.step}/{self.num_steps}{left}"
+        return f"{self.phase} {self.step}/{self.num_steps}{_time_left(self.eta_s)}"
+
+
+def _time_left(eta_s: float | None) -> str:
+    if eta_s is None:
+        return ""
+    return f", {eta_s:.0f} s left" if eta_s < 100 else f", {eta_s / 60:.0f} min left"

@@ -17,8 +17,10 @@ def draw_model(layout: bpy.types.UILayout, scene: bpy.types.Scene, capabilities:
     if found and len(capabilities.models) == 1:
         layout.label(text=f"Model: {text}")
         return
-    row = layout.row(heading="Model")
-    row.menu("THREEDIMO_MT_model", text=text)
+    # Below each other: beside its heading only the beginning of a name would be seen.
+    column = layout.column(align=True)
+    column.label(text="Model:")
+    column.menu("THREEDIMO_MT_model", text=text)
 
 
 def words(model: ModelInfo) -> str:

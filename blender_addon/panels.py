@@ -116,6 +116,7 @@ class THREEDIMO_PT_shot(Tab, bpy.types.Panel):
             _draw_no_server(layout, session, width_px)
             return
         try:
+            shots.single_shot(scene)  # what Generate would refuse is said before
             sentence = shots.plan_shot(scene, session.capabilities).sentence()
             result = shots.scene_result(scene, shots.scene_model(scene, session.capabilities)).sentence()
         except ThreeDimoError as error:
@@ -145,6 +146,8 @@ def _draw_no_server(layout: bpy.types.UILayout, session: Session | None, width_p
     row.operator("threedimo.connect", icon="LINKED")
     if server_python():
         row.operator("threedimo.start_server", icon="PLAY")
+    else:
+        row.operator("preferences.addon_show", text="Set Up", icon="PREFERENCES").module = __package__
 
 
 class THREEDIMO_PT_details(Tab, bpy.types.Panel):

@@ -57,7 +57,7 @@ def shot_camera(scene: bpy.types.Scene, chosen: bpy.types.Object | None) -> bpy.
                 "a marker cuts to another camera inside the shot",
                 given=f"{marker.camera.name} at frame {marker.frame}",
                 allowed="one camera a shot",
-                remedy="end the scene's frame range before the cut, or choose a camera in the panel",
+                remedy="queue it under Batch, or end the frame range before the cut, or choose a camera",
             )
     return camera
 

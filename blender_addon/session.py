@@ -62,6 +62,9 @@ CLIENT_NAME = "blender"
 # A server stops a job within one denoising step, which can be long on a slow device.
 CANCEL_DEADLINE_S = 60.0
 
+# Of a tick's 5 ms; showing a preview takes about as much again.
+PUMP_BUDGET_S = 0.002
+
 _JobEvent = Refused | Uploading | Accepted | Event | Progress | PreviewImage | Result | Fetching | Fetched
 
 
@@ -187,7 +190,7 @@ class Session:
         for work in [work for work in self._works if work.future.done()]:
             self._works.remove(work)
             self._finish(work)
-        for event in self._client.pump():
+        for event in self._client.pump(PUMP_BUDGET_S):
             self._take(event)
         self._give_up_cancels(time.monotonic())
         # In the order in which they were queued: of two that arrive at once the later take is seen.

@@ -113,8 +113,9 @@ def _draw_take(column: bpy.types.UILayout, shot: ThreeDimoShot, take: ThreeDimoT
     row.operator("threedimo.regenerate", text="", icon="ADD").job_id = take.job_id
     row.operator("threedimo.delete_take", text="", icon="X").job_id = take.job_id
     facts = (
-        f"Seed {take.seed}, model {take.model_id or 'not known yet'}",
-        f"Camera {take.camera_hash[:8]}, {take.queued_at[:16].replace('T', ' ')} UTC",
+        f"Seed {take.seed}, {take.queued_at[:16].replace('T', ' ')} UTC",
+        f"Model {take.model_id or 'not known yet'}",
+        f"Camera {take.camera_hash[:8]}",
         take.text,
     )
     for fact in (*facts, take.made_as):

@@ -85,5 +85,6 @@ def test_panel_says_which_model_and_offers_others(
     scene.threedimo.model_id = model_id
     layout = new_drawing()
     addon("model_menu").draw_model(layout, scene, replace(models, models=models.models[:num_models]))
-    assert layout.labels == [says]
-    assert layout.menus == ([] if says.startswith("Model") else ["THREEDIMO_MT_model"])
+    offers = not says.startswith("Model")
+    assert layout.labels == (["Model:", says] if offers else [says])
+    assert layout.menus == (["THREEDIMO_MT_model"] if offers else [])

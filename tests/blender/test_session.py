@@ -158,9 +158,11 @@ def test_job_says_what_goes_on(addon, tmp_path):
     running = make_job(
         "id", "label", tmp_path, mapping, "running", phase="denoising", step=3, num_steps=10, eta_s=12.4
     )
+    long = make_job("id", "label", tmp_path, mapping, "running", phase="denoising", step=1, eta_s=700.0)
     sending = make_job("id", "label", tmp_path, mapping, "sending", moved=1_000_000, total=4_000_000)
 
-    assert running.sentence() == "denoising 3/10, about 12 s left"
+    assert running.sentence() == "denoising 3/10, 12 s left"
+    assert long.sentence().endswith(", 12 min left")
     assert sending.sentence() == "sending 1.0 of 4.0 MB"
 
 
