@@ -28,6 +28,7 @@ from .jobs import Job
 from .performer import Performer, with_uid
 from .playblast import Clip, film_now
 from .preferences import cache_limit, takes_folder
+from .result_presets import renewed
 from .results_cache import trim_results
 from .scene_camera import scene_fps
 from .shots import FixedShot, Shot, fix_shot, plan_frames, read_inputs, single_shot
@@ -112,7 +113,8 @@ def regenerate(job_id: str, seed: int | None, new_job_id: str) -> Job:
     scene_frames = range(record.frame_start, record.frame_start + record.num_scene_frames)
     shot = Shot(scene, record.camera, record.name, scene_frames, record.is_cut)
     model = choose_model(capabilities.models, order.model_id)
-    order = dataclasses.replace(order, seed=seed, model_id=model.id)
+    result = renewed(order.result, model) if order.result else None
+    order = dataclasses.replace(order, seed=seed, model_id=model.id, result=result)
     again = FixedShot(shot, order, plan_frames(scene, scene_frames, model))
     return _queue(again, known, new_job_id)
 

@@ -74,7 +74,9 @@ def build_request(order: Order, mapping: FrameMapping) -> Submission:
         fps=mapping.fps,
         width=result.width if result else None,
         height=result.height if result else None,
-        num_inference_steps=result.num_inference_steps if result else None,
+        preset=result.preset if result else "",
+        # The steps of a preset are its own.
+        num_inference_steps=result.num_inference_steps if result and not result.preset else None,
         seed=order.seed,
         previews=True,
     )

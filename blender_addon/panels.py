@@ -13,6 +13,7 @@ from .camera_reading import is_stale
 from .model_menu import draw_model
 from .performer import filmed_sentence
 from .preferences import server_python
+from .preset_menu import draw_preset
 from .properties import DRIVING_INPUTS, FILMED_SOURCES
 from .reference import REFERENCE_INPUTS
 from .sequence import is_picture
@@ -172,7 +173,7 @@ class THREEDIMO_PT_details(Tab, bpy.types.Panel):
         if session is not None and session.capabilities is not None:
             draw_model(layout, context.scene, session.capabilities)
             layout.prop(settings, "size_preset")
-            layout.prop(settings, "speed_preset")
+            draw_preset(layout, context.scene, session.capabilities)
         if runtime.local_server.runs:
             layout.operator("threedimo.stop_server", icon="PAUSE")
 

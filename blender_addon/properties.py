@@ -15,7 +15,7 @@ from bpy.props import (
     StringProperty,
 )
 
-from .result_presets import SIZE_PRESETS, SPEED_PRESETS
+from .result_presets import SIZE_PRESETS
 
 # Paths beside the .blend start with //; from 4.5 on Blender asks for such a property to say so.
 _PATH_OPTIONS = {"PATH_SUPPORTS_BLEND_RELATIVE"} if bpy.app.version >= (4, 5, 0) else set()
@@ -73,7 +73,7 @@ class ThreeDimoTake(bpy.types.PropertyGroup):
     text: StringProperty()
     camera_hash: StringProperty(description="Equal for equal camera work")
     model_id: StringProperty(description="Which model made it; empty until it is done")
-    made_as: StringProperty(description="Size of its frames and denoising steps, in words")
+    made_as: StringProperty(description="Size of its frames, preset and denoising steps, in words")
     same_as: IntProperty(
         description="Number of the take of its shot that was asked for exactly so; 0 for none"
     )
@@ -225,8 +225,9 @@ class ThreeDimoSettings(bpy.types.PropertyGroup):
     size_preset: EnumProperty(
         name="Size", description="How large the frames are", items=SIZE_PRESETS, default="MODEL"
     )
-    speed_preset: EnumProperty(
-        name="Speed", description="How carefully the frames are made", items=SPEED_PRESETS, default="MODEL"
+    preset: StringProperty(
+        name="Preset",
+        description="Which of the model's presets makes the shots; empty means the model's own numbers",
     )
     seed: IntProperty(name="Seed", description="The same seed gives the same frames", default=0, min=0)
     in_batch: BoolProperty(

@@ -8,29 +8,24 @@ A server makes frames of up to a multiple of the pixels that its model was train
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
+
+from threedimo.wire.fields import Label, StepCache
+from threedimo.wire.preset_names import choose_preset
 
 if TYPE_CHECKING:
     from threedimo.wire.messages import ModelInfo
 
 SizePreset = Literal["MODEL", "CAMERA", "HALF"]
-SpeedPreset = Literal["DRAFT", "MODEL", "FINE"]
 
-# As `EnumProperty` wants them.
+# As `EnumProperty` wants it.
 SIZE_PRESETS = (
     ("MODEL", "Model's Own", "The size that the model was trained with"),
     ("CAMERA", "Camera's Shape", "About as many pixels, in the shape of the render: nothing is cut off"),
     ("HALF", "Half", "Half as wide and high: quick, to judge the motion by"),
 )
-SPEED_PRESETS = (
-    ("DRAFT", "Draft", "Half of the model's own denoising steps: about twice as fast"),
-    ("MODEL", "Model's Own", "As many denoising steps as the model's makers advise"),
-    ("FINE", "Fine", "Twice as many denoising steps: about half as fast"),
-)
 
-# The protocol takes no more.
-_MOST_STEPS = 200
 # How many widths are looked at for a shape: more would find it better, with ever fewer pixels.
 _TRIED_STEPS = 3
 
@@ -43,29 +38,59 @@ class ResultSettings:
         width: Of the frames in pixels.
         height: Of the frames in pixels.
         num_inference_steps: Denoising steps.
+        preset: Name of the model's preset that these steps are of; "" is none.
+        step_cache: The preset's, see `threedimo.presets`.
     """
 
     width: int
     height: int
     num_inference_steps: int
+    preset: Label = ""
+    step_cache: StepCache = "none"
 
     def sentence(self) -> str:
-        """In a few words: "832 x 480 pixels, 30 steps"."""
-        return f"{self.width} x {self.height} pixels, {self.num_inference_steps} steps"
+        """In a few words: "832 x 480 pixels, draft, 5 steps, step cache taylor:2"."""
+        made = preset_words(self.preset, self.num_inference_steps, self.step_cache)
+        return f"{self.width} x {self.height} pixels, {made}"
+
+
+def preset_words(name: str, num_inference_steps: int, step_cache: str) -> str:
+    """A preset in a few words, without its name if that is empty: "draft, 5 steps, step cache taylor:2"."""
+    steps = f"{num_inference_steps} step{'' if num_inference_steps == 1 else 's'}"
+    cached = "" if step_cache == "none" else f"step cache {step_cache}"
+    return ", ".join(word for word in (name, steps, cached) if word)
 
 
 def result_settings(
-    model: ModelInfo, size: SizePreset, speed: SpeedPreset, picture: tuple[int, int]
+    model: ModelInfo, size: SizePreset, preset: str, picture: tuple[int, int]
 ) -> ResultSettings:
     """What two choices mean for a model.
 
     Args:
         model: One of the server's.
         size: One of `SIZE_PRESETS`.
-        speed: One of `SPEED_PRESETS`.
+        preset: Name of one of the model's presets; "" is the model's own numbers.
         picture: Width and height of the render in square pixels.
+
+    Raises:
+        InvalidRequest: The model has no such preset.
     """
-    return ResultSettings(*_size(model, size, picture), _steps(model.num_inference_steps, speed))
+    chosen = choose_preset(model, preset)
+    return ResultSettings(
+        *_size(model, size, picture), chosen.num_inference_steps, chosen.name, chosen.step_cache
+    )
+
+
+def renewed(result: ResultSettings, model: ModelInfo) -> ResultSettings:
+    """The settings of an earlier take, with what its preset means by now: a server goes by the name.
+
+    Raises:
+        InvalidRequest: The model does not have that preset any more.
+    """
+    if not result.preset:
+        return result
+    preset = choose_preset(model, result.preset)
+    return replace(result, num_inference_steps=preset.num_inference_steps, step_cache=preset.step_cache)
 
 
 def _size(model: ModelInfo, size: SizePreset, picture: tuple[int, int]) -> tuple[int, int]:
@@ -86,12 +111,6 @@ def _of_shape(model: ModelInfo, aspect: float) -> tuple[int, int]:
         for height in (_floor(width / aspect, step), _floor(width / aspect, step) + step)
     ]
     return min(sizes, key=lambda size: abs(math.log(size[0] / size[1] / aspect)))
-
-
-def _steps(own: int, speed: SpeedPreset) -> int:
-    if speed == "DRAFT":
-        return max(1, own // 2)
-    return min(_MOST_STEPS, 2 * own) if speed == "FINE" else own
 
 
 def _floor(side: float, step: int) -> int:

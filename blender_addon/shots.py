@@ -103,9 +103,13 @@ def scene_model(scene: bpy.types.Scene, capabilities: Capabilities) -> ModelInfo
 
 
 def scene_result(scene: bpy.types.Scene, model: ModelInfo) -> ResultSettings:
-    """How this model makes the frames of a scene's shots, by what the panel says. Cheap enough to draw."""
+    """How this model makes the frames of a scene's shots, by what the panel says. Cheap enough to draw.
+
+    Raises:
+        InvalidRequest: The model has not the preset that the scene names.
+    """
     settings = scene.threedimo
-    return result_settings(model, settings.size_preset, settings.speed_preset, picture_size(scene))
+    return result_settings(model, settings.size_preset, settings.preset, picture_size(scene))
 
 
 def read_camera(shot: Shot) -> CameraPath:
@@ -137,7 +141,8 @@ def fix_shot(shot: Shot, inputs: Inputs, capabilities: Capabilities) -> FixedSho
     """Fix a shot as it stands now: camera, text, files, seed and length.
 
     Raises:
-        ThreeDimoError: The camera or the length cannot be used, or the server lacks the scene's model.
+        ThreeDimoError: The camera or the length cannot be used, or the server lacks the scene's model or the
+            model its preset.
     """
     model = scene_model(shot.scene, capabilities)
     mapping = plan_frames(shot.scene, shot.scene_frames, model)
@@ -149,9 +154,11 @@ def make_order(shot: Shot, inputs: Inputs, path: CameraPath, model: ModelInfo) -
     """The inputs of a shot with its camera. Driving footage that is to be filmed first is not in it yet.
 
     Raises:
+        InvalidRequest: The model has not the scene's preset.
         MediaError, UnwritableFolder: The reference is an image that cannot be written as a file.
     """
     driving = inputs.driving
+    result = scene_result(shot.scene, model)  # first: nothing is written for a shot that is refused
     return Order(
         reference_image=write_reference(shot.scene, inputs.reference, takes_folder() / FOOTAGE_FOLDER),
         driving_files=driving.files,
@@ -161,5 +168,5 @@ def make_order(shot: Shot, inputs: Inputs, path: CameraPath, model: ModelInfo) -
         camera_path=path,
         seed=shot.scene.threedimo.seed,
         model_id=model.id,
-        result=scene_result(shot.scene, model),
+        result=result,
     )

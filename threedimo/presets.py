@@ -18,8 +18,11 @@ from __future__ import annotations
 
 import re
 
+import msgspec
+
 from threedimo.errors import InvalidRequest
 from threedimo.wire.messages import ModelInfo, Preset
+from threedimo.wire.preset_names import choose_preset, own_numbers
 
 NO_CACHE = "none"
 STEP_CACHES = ("none", "first_block:T", "mag:T", "taylor:N")
@@ -50,7 +53,7 @@ def presets_of(info: ModelInfo) -> list[Preset]:
             motion_guidance_scale=motion,
             step_cache=_DRAFT_CACHE,
         ),
-        _own_numbers(info, STANDARD),
+        own_numbers(info, STANDARD),
         Preset(
             name=FINAL,
             num_inference_steps=max(steps, min(_FINAL_FACTOR * steps, _MOST_STEPS)),
@@ -66,14 +69,7 @@ def find_preset(info: ModelInfo, name: str) -> Preset:
     Raises:
         InvalidRequest: The model has no such preset.
     """
-    if not name:
-        return _own_numbers(info, "")
-    presets = presets_of(info)
-    for preset in presets:
-        if preset.name == name:
-            return preset
-    allowed = ", ".join(preset.name for preset in presets)
-    raise InvalidRequest(f"{info.id} has no such preset", given=name, allowed=allowed)
+    return choose_preset(msgspec.structs.replace(info, presets=presets_of(info)), name)
 
 
 def read_step_cache(text: str, info: ModelInfo) -> tuple[str, float]:
@@ -105,12 +101,3 @@ def read_step_cache(text: str, info: ModelInfo) -> tuple[str, float]:
 
 def _is_interval(amount: float) -> bool:
     return amount.is_integer() and 1 <= amount <= _MAX_INTERVAL
-
-
-def _own_numbers(info: ModelInfo, name: str) -> Preset:
-    return Preset(
-        name=name,
-        num_inference_steps=info.num_inference_steps,
-        text_guidance_scale=info.text_guidance_scale,
-        motion_guidance_scale=info.motion_guidance_scale,
-    )

@@ -243,7 +243,16 @@ def server_says(addon: Callable[[str], ModuleType], no_server: None, monkeypatch
     """What a server can do, without one: jobs are prepared, and wait for a connection."""
     import msgspec
 
-    from threedimo.wire.messages import Capabilities, ModelInfo
+    from threedimo.wire.messages import Capabilities, ModelInfo, Preset
+
+    def preset(name: str, steps: int, cache: str = "none") -> Preset:
+        return Preset(
+            name=name,
+            num_inference_steps=steps,
+            text_guidance_scale=1.0,
+            motion_guidance_scale=1.0,
+            step_cache=cache,
+        )
 
     model = ModelInfo(
         id="tiny",
@@ -258,8 +267,11 @@ def server_says(addon: Callable[[str], ModuleType], no_server: None, monkeypatch
         num_inference_steps=2,
         text_guidance_scale=1.0,
         motion_guidance_scale=1.0,
+        presets=[preset("draft", 1, "taylor:2"), preset("standard", 2), preset("final", 4)],
     )
-    large = msgspec.structs.replace(model, id="large", trained=False, width=128, fps=8.0)
+    large = msgspec.structs.replace(
+        model, id="large", trained=False, width=128, fps=8.0, presets=[preset("turbo", 4)]
+    )
     capabilities = Capabilities(server_version="1", models=[model, large], devices=["cpu"])
     monkeypatch.setattr(addon("dispatch"), "_capabilities", lambda: capabilities)
 

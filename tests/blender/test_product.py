@@ -178,15 +178,8 @@ def test_second_client_takes_up_the_job_of_a_first_that_was_closed(
         (record,) = shot.takes
         image = shot.plane.active_material.node_tree.nodes["Image Texture"].image
         with open({str(report)!r}, "w") as stream:
-            json.dump(
-                dict(
-                    job_id=record.job_id,
-                    state=record.state,
-                    placed=record.placed,
-                    frames=bpy.path.abspath(image.filepath),
-                ),
-                stream,
-            )
+            found = {{key: getattr(record, key) for key in ("job_id", "state", "placed")}}
+            json.dump(found | {{"frames": bpy.path.abspath(image.filepath)}}, stream)
         os._exit(0)  # bpy 4.2 crashes in its own end if any operator in Python is registered
         """
     )
@@ -233,12 +226,12 @@ def test_running_take_is_seen_on_its_plane(blender, scene, server, shot, addon, 
     assert not [image for image in blender.data.images if image.packed_file]
 
 
-@pytest.mark.parametrize("preset", [("HALF", "DRAFT", (32, 32, 5)), ("CAMERA", "FINE", (72, 40, 20))])
+@pytest.mark.parametrize("preset", [("MODEL", "draft", (64, 64, 4)), ("CAMERA", "final", (72, 40, 20))])
 def test_chosen_model_makes_the_shot_as_the_presets_say(blender, scene, server, shot, tmp_path, preset):
     """And of a reference that is no file."""
     blender.ops.wm.save_as_mainfile(filepath=str(tmp_path / "shot.blend"))
     settings, scene.frame_end, scene.render.resolution_y = scene.threedimo, 112, 72
-    settings.size_preset, settings.speed_preset, numbers = preset
+    settings.size_preset, settings.preset, numbers = preset
     settings.reference_source = "IMAGE"
     settings.reference_datablock = blender.data.images.load(settings.reference_image)
     settings.reference_datablock.pack()
@@ -248,6 +241,8 @@ def test_chosen_model_makes_the_shot_as_the_presets_say(blender, scene, server, 
     assert (record.state, record.model_id) == ("ready", "twin")
     result = json.loads((tmp_path / "threedimo" / record.job_id / "result" / "result.json").read_text())
     assert (result["width"], result["height"], result["num_inference_steps"]) == numbers
+    assert result["preset"] == settings.preset
+    assert f"{numbers[0]} x {numbers[1]} pixels, {settings.preset}, {numbers[2]} steps" in record.made_as
 
 
 def test_cancel_stops_a_job_at_the_server(blender, scene, server, shot, addon):
