@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How large and how carefully frames are made: choices that the server's model can always make. No bpy here.
 
-A server makes frames of up to a multiple of the pixels that its model was trained with, in steps of
-`size_step`. No choice here has more pixels than the model's own frames, so that none is ever refused.
+A server makes frames near the area that its model was trained on (`threedimo.wire.sizes`), which every choice
+here is.
 """
 
 from __future__ import annotations
@@ -13,21 +13,23 @@ from typing import TYPE_CHECKING, Literal
 
 from threedimo.wire.fields import Label, StepCache
 from threedimo.wire.preset_names import choose_preset
+from threedimo.wire.sizes import LEAST_AREA, LONGEST_ASPECT, size_of_aspect
 
 if TYPE_CHECKING:
     from threedimo.wire.messages import ModelInfo
 
-SizePreset = Literal["MODEL", "CAMERA", "HALF"]
+SizePreset = Literal["MODEL", "CAMERA", "SMALL"]
 
 # As `EnumProperty` wants it.
 SIZE_PRESETS = (
     ("MODEL", "Model's Own", "The size that the model was trained with"),
     ("CAMERA", "Camera's Shape", "About as many pixels, in the shape of the render: nothing is cut off"),
-    ("HALF", "Half", "Half as wide and high: quick, to judge the motion by"),
+    (
+        "SMALL",
+        "Small",
+        "Half as many pixels: quick, to judge the motion by",
+    ),
 )
-
-# How many widths are looked at for a shape: more would find it better, with ever fewer pixels.
-_TRIED_STEPS = 3
 
 
 @dataclass(frozen=True)
@@ -94,25 +96,13 @@ def renewed(result: ResultSettings, model: ModelInfo) -> ResultSettings:
 
 
 def _size(model: ModelInfo, size: SizePreset, picture: tuple[int, int]) -> tuple[int, int]:
-    if size == "HALF":
-        return _floor(model.width / 2, model.size_step), _floor(model.height / 2, model.size_step)
+    if size == "SMALL":
+        return _small(model.width, model.size_step), _small(model.height, model.size_step)
     if size == "CAMERA":
-        return _of_shape(model, picture[0] / picture[1])
+        return size_of_aspect(model, min(max(picture[0] / picture[1], 1 / LONGEST_ASPECT), LONGEST_ASPECT))
     return model.width, model.height
 
 
-def _of_shape(model: ModelInfo, aspect: float) -> tuple[int, int]:
-    """Of the largest sizes within the model's pixels the one whose shape is nearest to the camera's."""
-    most, step = model.width * model.height, model.size_step
-    widest = min(_floor(math.sqrt(most * aspect), step), most // step // step * step)
-    sizes = [
-        (width, min(height, _floor(most / width, step)))
-        for width in range(widest, max(0, widest - _TRIED_STEPS * step), -step)
-        for height in (_floor(width / aspect, step), _floor(width / aspect, step) + step)
-    ]
-    return min(sizes, key=lambda size: abs(math.log(size[0] / size[1] / aspect)))
-
-
-def _floor(side: float, step: int) -> int:
-    """A multiple of the step, at least one; a side that is one but for rounding stays."""
-    return max(1, math.floor(side / step + 1e-9)) * step
+def _small(side: int, step: int) -> int:
+    """A side of the frames with the smallest area, rounded up to the model's step."""
+    return math.ceil(side * math.sqrt(LEAST_AREA) / step) * step

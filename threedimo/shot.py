@@ -9,8 +9,8 @@ import numpy as np
 
 from threedimo.errors import InvalidRequest, UnsupportedFrameCount
 from threedimo.presets import NO_CACHE, find_preset, read_step_cache
-from threedimo.sizes import check_size
 from threedimo.wire.messages import ModelInfo
+from threedimo.wire.sizes import check_size
 
 MAX_STEPS = 200
 MAX_FPS = 240.0
@@ -66,7 +66,7 @@ class Shot:
 
         Raises:
             UnsupportedFrameCount: Not `frame_step * k + 1`, or more than `max_frames`.
-            UnsupportedSize: See `threedimo.sizes.check_size`.
+            UnsupportedSize: See `threedimo.wire.sizes.check_size`.
             InvalidRequest: Another number is out of range, or there is no such preset or step cache.
         """
         chosen = find_preset(info, preset)

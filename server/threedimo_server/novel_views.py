@@ -20,9 +20,9 @@ from threedimo.camera import MOVES, CameraPath, View
 from threedimo.errors import InvalidCameraPath, InvalidRequest
 from threedimo.media import read_image, write_png
 from threedimo.shot import Shot
-from threedimo.sizes import read_size
 from threedimo.wire.client import Client, make_asset
 from threedimo.wire.messages import ModelInfo, ResultInfo
+from threedimo.wire.sizes import read_size
 from threedimo_server.contact_sheet import Row, Sheet, chosen_frames, draw_contact_sheet
 from threedimo_server.generate import make_shot, model_caption, model_of, read_result_frames, some_server
 from threedimo_server.job_progress import JobProgress, estimate

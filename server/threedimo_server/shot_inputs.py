@@ -12,9 +12,9 @@ from threedimo.camera import CameraPath, describe
 from threedimo.errors import InvalidRequest, UnreadableMedia
 from threedimo.media import Sampling, VideoInfo, check_covers, probe_footage, read_image
 from threedimo.shot import Shot
-from threedimo.sizes import read_size
 from threedimo.wire.client import Client, make_asset
 from threedimo.wire.messages import Asset, CameraTrack, Footage, GenerateRequest, ModelInfo
+from threedimo.wire.sizes import read_size
 
 PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"})
 

@@ -226,7 +226,7 @@ def test_running_take_is_seen_on_its_plane(blender, scene, server, shot, addon, 
     assert not [image for image in blender.data.images if image.packed_file]
 
 
-@pytest.mark.parametrize("preset", [("MODEL", "draft", (64, 64, 4)), ("CAMERA", "final", (72, 40, 20))])
+@pytest.mark.parametrize("preset", [("MODEL", "draft", (64, 64, 4)), ("CAMERA", "final", (88, 48, 20))])
 def test_chosen_model_makes_the_shot_as_the_presets_say(blender, scene, server, shot, tmp_path, preset):
     """And of a reference that is no file."""
     blender.ops.wm.save_as_mainfile(filepath=str(tmp_path / "shot.blend"))

@@ -11,7 +11,7 @@ import pytest
 
 pytestmark = pytest.mark.blender
 
-SIZES = ("MODEL", "CAMERA", "HALF")
+SIZES = ("MODEL", "CAMERA", "SMALL")
 
 
 @pytest.fixture
@@ -52,13 +52,12 @@ PICTURES = ((1920, 1080), (1080, 1920), (512, 512), (4096, 100), (1, 16384), (20
 
 @pytest.mark.parametrize("model", MODELS)
 def test_no_choice_is_one_that_the_server_refuses(addon, make_model, model):
+    from threedimo.wire.sizes import check_size
+
     info = make_model(*model)
     for size, picture in itertools.product(SIZES, PICTURES):
         chosen = addon("result_presets").result_settings(info, size, "", picture)
-        assert chosen.width > 0
-        assert chosen.height > 0
-        assert chosen.width % info.size_step == chosen.height % info.size_step == 0
-        assert chosen.width * chosen.height <= info.width * info.height
+        check_size(chosen.width, chosen.height, info)  # the server's own rule
 
 
 def test_model_s_own_is_the_model_s_own(addon, make_model):
@@ -66,11 +65,11 @@ def test_model_s_own_is_the_model_s_own(addon, make_model):
     assert chosen.sentence() == "832 x 480 pixels, 30 steps"
 
 
-def test_half_and_a_preset(addon, make_model):
+def test_small_and_a_preset(addon, make_model):
     chosen = addon("result_presets").result_settings(
-        make_model(832, 480, 16, 30), "HALF", "draft", (512, 512)
+        make_model(832, 480, 16, 30), "SMALL", "draft", (512, 512)
     )
-    assert chosen.sentence() == "416 x 240 pixels, draft, 5 steps, step cache taylor:2"
+    assert chosen.sentence() == "592 x 352 pixels, draft, 5 steps, step cache taylor:2"
 
 
 @pytest.mark.parametrize("picture", [(1920, 1080), (1080, 1920), (512, 512), (2048, 858), (1998, 1080)])
@@ -103,7 +102,7 @@ def read_request(addon, job_id):
 
 
 def test_what_is_chosen_is_sent_and_kept_for_further_takes(blender, scene, shot, addon):
-    scene.threedimo.size_preset = "HALF"
+    scene.threedimo.size_preset = "SMALL"
     assert blender.ops.threedimo.choose_preset(preset="draft") == {"FINISHED"}
     first, again = str(uuid.uuid4()), str(uuid.uuid4())
     addon("dispatch").begin(scene, first)
@@ -112,8 +111,8 @@ def test_what_is_chosen_is_sent_and_kept_for_further_takes(blender, scene, shot,
 
     for job_id in (first, again):
         take, sheet, request = read_request(addon, job_id)
-        assert take.made_as == "32 x 32 pixels, draft, 1 step, step cache taylor:2"
-        assert (request.width, request.height, request.preset) == (32, 32, "draft")
+        assert take.made_as == "48 x 48 pixels, draft, 1 step, step cache taylor:2"
+        assert (request.width, request.height, request.preset) == (48, 48, "draft")
         assert (request.num_inference_steps, request.step_cache) == (None, None)
     assert (sheet.seed, sheet.result.preset, sheet.result.num_inference_steps) == (5, "draft", 1)
 
@@ -160,7 +159,7 @@ def test_another_seed_goes_by_what_the_preset_means_by_now(scene, shot, addon, m
 
 
 def test_take_of_another_size_is_another_take(scene, shot, addon):
-    for size in ("MODEL", "HALF", "HALF"):
+    for size in ("MODEL", "SMALL", "SMALL"):
         scene.threedimo.size_preset = size
         addon("dispatch").begin(scene, str(uuid.uuid4()))
 
@@ -193,7 +192,7 @@ def test_take_from_before_there_were_presets_keeps_its_steps(scene, shot, addon)
 
     for job_id in (first, again):
         _, sheet, request = read_request(addon, job_id)
-        assert sheet.result.sentence() == "32 x 32 pixels, 15 steps"
+        assert sheet.result.sentence() == "48 x 48 pixels, 15 steps"
         assert (request.preset, request.num_inference_steps) == ("", 15)
 
 

@@ -8,7 +8,7 @@ import pytest
 from tests.pipeline.test_shot import INFO
 from threedimo.errors import InvalidRequest, UnsupportedSize
 from threedimo.shot import Shot
-from threedimo.sizes import ASPECTS, check_size, read_size, size_of_aspect, sizes_of
+from threedimo.wire.sizes import ASPECTS, check_size, read_size, size_of_aspect, sizes_of
 
 EMBEDDED = msgspec.structs.replace(INFO, width=64, height=64, size_step=8)
 
