@@ -185,7 +185,7 @@ def test_take_from_before_there_were_presets_keeps_its_steps(scene, shot, addon)
     addon("dispatch").begin(scene, first)
     file = addon("take_records").take_folder(addon("take_records").find_take(first).take) / "take.json"
     sheet = json.loads(file.read_text())
-    sheet["result"] = {"width": 32, "height": 32, "num_inference_steps": 15}
+    sheet["result"] = {"width": 48, "height": 48, "num_inference_steps": 15}
     file.write_text(json.dumps(sheet))
 
     addon("dispatch").regenerate(first, 5, again)
