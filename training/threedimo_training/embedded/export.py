@@ -31,11 +31,11 @@ from threedimo_training.trainer.state import load_state
 
 MAX_FILE = "15MB"
 NOTES = (
-    "Interim small model, trained on two processor cores and on procedural people only. It makes blurred "
-    "{size}x{size} pictures in which the reference person, in their colours and room, follows the driver's "
-    "larger movements, best where both are seen from the same side; it hears the camera weakly, and hands "
-    "and faces are lost. Photographs of real people come out as smears. It shows that the whole way works; "
-    "for real shots a full-size model is needed."
+    "Interim small model, trained on two processor cores, on procedural people in single colours in bare "
+    "places only. It makes soft {size}x{size} pictures in which the reference person, in their colours and "
+    "place, follows the driver's larger movements, best where both are seen from the same side; it hears the "
+    "camera, and hands and faces are lost. Photographs of real people come out as smears. It shows that the "
+    "whole way works; for real shots a full-size model is needed."
 )
 
 
