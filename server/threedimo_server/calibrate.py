@@ -13,6 +13,7 @@ from threedimo.model_info import EMBEDDED, adapter_folder, model_folder
 from threedimo.wire.messages import ModelInfo
 from threedimo_server.job_progress import JobProgress
 from threedimo_server.served_models import ModelChoice
+from threedimo_server.storage import sync_file
 
 
 def calibrate(choice: ModelChoice, device: str, progress: JobProgress) -> str:
@@ -72,5 +73,9 @@ def store_ratios(folder: Path, ratios: list[float]) -> None:
     with storage_errors(file):
         info = msgspec.json.decode(file.read_bytes(), type=ModelInfo)
         changed = msgspec.structs.replace(info, mag_ratios=ratios)
-        part.write_bytes(msgspec.json.format(msgspec.json.encode(changed), indent=2) + b"\n")
-        part.replace(file)
+        try:
+            part.write_bytes(msgspec.json.format(msgspec.json.encode(changed), indent=2) + b"\n")
+            sync_file(part)
+            part.replace(file)
+        finally:
+            part.unlink(missing_ok=True)
