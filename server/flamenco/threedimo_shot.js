@@ -22,7 +22,7 @@ const JOB_TYPE = {
     ],
 };
 
-// Fields of a shot, the options that they become, and whether they are paths.
+// Fields of a shot, the options that they become, and whether they are paths or switches.
 const OPTIONS = [
     { field: "reference", option: "--reference", isPath: true },
     { field: "drive", option: "--drive", isPath: true },
@@ -32,7 +32,11 @@ const OPTIONS = [
     { field: "text", option: "--text" },
     { field: "frames", option: "--frames" },
     { field: "fps", option: "--fps" },
+    { field: "follow_person", option: "--follow-person", isSwitch: true },
+    { field: "size", option: "--size" },
     { field: "steps", option: "--steps" },
+    { field: "preset", option: "--preset" },
+    { field: "step_cache", option: "--step-cache" },
     { field: "seed", option: "--seed" },
 ];
 const NAME = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$/;
@@ -48,12 +52,14 @@ function compileJob(job) {
 
 function commandLine(shot, settings) {
     const args = ["generate", "--output", joined(settings.output, shot.name), "--overwrite"];
-    for (const { field, option, isPath } of OPTIONS) {
+    for (const { field, option, isPath, isSwitch } of OPTIONS) {
         if (shot[field] === undefined || shot[field] === null) {
             continue;
         }
         const values = Array.isArray(shot[field]) ? shot[field] : [shot[field]];
-        if (isPath) {
+        if (isSwitch) {
+            args.push(...(shot[field] ? [option] : []));
+        } else if (isPath) {
             args.push(option, ...values.map((value) => joined(settings.folder, value)));
         } else {
             // one word, so that a text which begins with a dash is no option

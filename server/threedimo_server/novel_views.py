@@ -10,7 +10,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -174,7 +174,7 @@ def novel_views(options: NovelViewsOptions, server: str | None = None) -> Finish
             seen_from=options.seen_from,
             views=[view.name for view in views],
             model_id=model.id,
-            shot=asdict(shot),
+            shot=shot,
         )
         paths = {view.name: view.path(start, shot.num_frames, shot.fps) for view in views}
         folder = begin_set(options.output, facts, picture, paths, overwrite=options.overwrite)

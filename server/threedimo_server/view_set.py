@@ -21,6 +21,7 @@ from threedimo.camera import CameraPath
 from threedimo.errors import UnwritableFolder
 from threedimo.media import write_png
 from threedimo.media.writing import storage_errors
+from threedimo.shot import Shot
 from threedimo_server.output_folder import RESULT_FILE, Layout, check_output, publish_folder, written_folder
 
 FACTS_FILE, REFERENCE_FILE, SHEET_FILE = "views.json", "reference.png", "contact_sheet.png"
@@ -35,14 +36,14 @@ class ViewSetFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         seen_from: Which side of the person the picture shows.
         views: Names of the views, in order.
         model_id: The model that makes them.
-        shot: The numbers of every view, see `threedimo.shot.Shot`.
+        shot: The numbers of every view.
     """
 
     picture_hash: str
     seen_from: str
     views: list[str]
     model_id: str
-    shot: dict[str, float]
+    shot: Shot
 
     def differences(self, other: ViewSetFacts) -> list[str]:
         """What the other set asked for that this one does not, in words."""

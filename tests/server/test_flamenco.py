@@ -51,7 +51,11 @@ def test_every_shot_is_one_task_that_the_command_understands():
         "text": "--Front view.",
         "frames": 17,
         "fps": 8,
+        "follow_person": True,
+        "size": "64x96",
         "steps": 10,
+        "preset": "draft",
+        "step_cache": "first_block:0.1",
         "seed": 3,
     }
     (first, short), (second, long) = command_lines([SHOT, full], server="tcp://render-1:7400")
@@ -68,12 +72,17 @@ def test_every_shot_is_one_task_that_the_command_understands():
     assert (options.text, options.frames, options.fps, options.steps, options.seed) == (
         *("--Front view.", 17, 8.0, 10, 3),
     )
+    assert (options.follow_person, options.size, options.preset, options.step_cache) == (
+        *(True, "64x96", "draft", "first_block:0.1"),
+    )
+    short_options = build_parser().parse_args(short["args"])
+    assert not short_options.follow_person
     assert (options.output, options.overwrite, options.server) == (
         Path("/out/020"),
         True,
         "tcp://render-1:7400",
     )
-    assert build_parser().parse_args(short["args"]).server == "tcp://render-1:7400"
+    assert short_options.server == "tcp://render-1:7400"
     ((_, alone),) = command_lines([SHOT])
     assert build_parser().parse_args(alone["args"]).server is None
 

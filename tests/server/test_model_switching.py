@@ -141,12 +141,12 @@ class Loader:
         self.loaded: list[tuple[str, str | None]] = []
         self.alive: list[weakref.ref[Any]] = []
 
-    def __call__(self, model: str, adapter: str | None, /, **_options: Any) -> Any:
+    def __call__(self, choice: ModelChoice, _device: str, _memory: str, /) -> Any:
         assert not [ref for ref in self.alive if ref() is not None], "two models at once"
-        self.loaded.append((model, adapter))
-        if model == "broken":
+        self.loaded.append((choice.model, choice.adapter))
+        if choice.model == "broken":
             raise RuntimeError("bad weights")
-        pipeline = LoadedModel(model)
+        pipeline = LoadedModel(choice.model)
         self.alive.append(weakref.ref(pipeline))
         return pipeline
 

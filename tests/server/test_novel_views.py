@@ -1,6 +1,7 @@
 """`threedimo novel-views`: the command, a real server, a real worker with a tiny model of random weights."""
 
 import signal
+from dataclasses import replace
 
 import msgspec
 import numpy as np
@@ -10,6 +11,7 @@ from threedimo.applications import start_view
 from threedimo.camera import MOVES, CameraPath
 from threedimo.errors import InvalidCameraPath, UnwritableFolder
 from threedimo.media import probe_video, read_image, write_png
+from threedimo.shot import Shot
 from threedimo_server.contact_sheet import CELL_HEIGHT_PX
 from threedimo_server.novel_views import ViewMove
 from threedimo_server.view_set import ViewSetFacts, begin_set, unfinished_folder
@@ -180,9 +182,10 @@ def test_every_move_of_the_vocabulary_is_a_view(name):
 
 
 @pytest.fixture
-def facts():
+def facts(tiny_info):
+    shot = Shot.checked(tiny_info, preset="draft")
     return ViewSetFacts(
-        picture_hash="0" * 64, seen_from="front", views=["static"], model_id="tiny", shot={"seed": 0}
+        picture_hash="0" * 64, seen_from="front", views=["static"], model_id="tiny", shot=shot
     )
 
 
@@ -197,7 +200,7 @@ def test_only_the_same_set_goes_on(facts, tmp_path):
     (folder / "views" / "static").mkdir(parents=True)
     assert begin(tmp_path, facts) == folder
     assert (folder / "views").exists()
-    other = msgspec.structs.replace(facts, shot={"seed": 1})
+    other = msgspec.structs.replace(facts, shot=replace(facts.shot, seed=1))
     with pytest.raises(UnwritableFolder, match="seed 0"):
         begin(tmp_path, other)
     assert begin(tmp_path, other, overwrite=True) == folder
