@@ -11,13 +11,13 @@ import torch
 from safetensors.torch import load_file
 
 from threedimo.checkpoints import load_pipeline
-from threedimo.errors import EmptyMedia, TrainingMismatch
+from threedimo.errors import EmptyMedia, ModelNotFound, TrainingMismatch
 from threedimo_training.embedded.autoencoder_stage import AutoencoderStage
 from threedimo_training.embedded.cached_clips import CachedClips
 from threedimo_training.embedded.export import export
 from threedimo_training.embedded.generator_stage import GeneratorStage
 from threedimo_training.embedded.latent_files import LatentFolder, person_share, write_latents
-from threedimo_training.embedded.recipe import SCHEDULES, EmbeddedRecipe, make_motion_encoder
+from threedimo_training.embedded.recipe import SCHEDULES, EmbeddedRecipe, going_on, make_motion_encoder
 from threedimo_training.embedded.training import adopt_recipe, begun_recipe, train
 from threedimo_training.embedded.warm_up_stage import WarmUpStage
 from threedimo_training.method.schedule import GEOMETRY_WEIGHT
@@ -143,9 +143,14 @@ def _train_until(stage: type[Stage], step: int, folder) -> None:
             train(RECIPE, folder, 5, print)
 
 
+def only_data():
+    return shutil.ignore_patterns("latents", *(f"{stage}*" for stage in STAGES))
+
+
 def test_stopping_and_resuming_gives_the_same_weights(work, tmp_path):
-    only_data = shutil.ignore_patterns("latents", *(f"{stage}*" for stage in STAGES))
-    whole, pieces = (shutil.copytree(work, tmp_path / name, ignore=only_data) for name in ("whole", "pieces"))
+    whole, pieces = (
+        shutil.copytree(work, tmp_path / name, ignore=only_data()) for name in ("whole", "pieces")
+    )
     assert train(RECIPE, whole, 5, print)
     for stage, step in ((AutoencoderStage, 2), (WarmUpStage, 1), (GeneratorStage, 3)):
         _train_until(stage, step, pieces)
@@ -154,6 +159,35 @@ def test_stopping_and_resuming_gives_the_same_weights(work, tmp_path):
         states = [load_file(state_file(folder, stage)) for folder in (whole, pieces)]
         assert states[0].keys() == states[1].keys()
         assert all(torch.equal(value, states[1][name]) for name, value in states[0].items()), stage
+
+
+def test_a_model_is_trained_on_from_its_weights(work, tmp_path):
+    assert train(RECIPE, work, 5, print)
+    export(RECIPE, work, tmp_path / "model", print)
+    begun = load_pipeline(str(tmp_path / "model"), device="cpu", dtype=torch.float32)
+    further = going_on(replace(RECIPE, generator_steps=0), str(tmp_path / "model"))
+    folder = shutil.copytree(work, tmp_path / "further", ignore=only_data())
+    (folder / "recipe.json").unlink(missing_ok=True)
+    assert adopt_recipe(folder, further, torch.device("cpu")) == further
+    assert train(further, folder, 5, print)
+    state = load_file(state_file(folder, "generator"))
+    for name, module in (("transformer", begun.transformer), ("ema_motion_encoder", begun.motion_encoder)):
+        for key, value in module.state_dict().items():
+            assert torch.equal(state[f"{name}/{key}"], value), (name, key)
+    state_file(folder, "generator").unlink()
+    assert train(replace(further, generator_steps=2), folder, 5, print)
+    learned = load_file(state_file(folder, "generator"))
+    assert any(not torch.equal(value, state[key]) for key, value in learned.items() if key in state)
+
+
+def test_a_model_of_other_clips_is_no_start(tmp_path):
+    for start, error, words in (
+        ("embedded", TrainingMismatch, "64x64"),
+        ("nowhere", ModelNotFound, "nowhere"),
+    ):
+        with pytest.raises(error, match=words):
+            adopt_recipe(tmp_path / "work", going_on(RECIPE, start), torch.device("cpu"))
+    assert not (tmp_path / "work").exists()
 
 
 def test_latents_and_person_shares_lie_on_one_grid(work):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from threedimo_training.commands.training import report
+from threedimo_training.commands.values import positive
 
 EPILOG = """\
 One GPU:
@@ -45,7 +46,7 @@ def add_commands(commands: Any) -> None:
         "default: %(default)s",
     )
     train.add_argument("--size", type=_size, metavar="WxH", help="of the frames; default: the base's")
-    train.add_argument("--frames", type=_positive, metavar="N", help="of a clip, 4k+1; default: the base's")
+    train.add_argument("--frames", type=positive, metavar="N", help="of a clip, 4k+1; default: the base's")
     train.add_argument(
         "--learning-rate", type=float, metavar="X", help="default: 1e-5 for full, 1e-4 for lora and adapters"
     )
@@ -57,7 +58,7 @@ def add_commands(commands: Any) -> None:
         ("--grid-every", 500, "steps between two pictures of held-out clips"),
     ):
         train.add_argument(
-            name, type=_positive, default=default, metavar="N", help=f"{text}; default: %(default)s"
+            name, type=positive, default=default, metavar="N", help=f"{text}; default: %(default)s"
         )
     train.add_argument("--seed", type=int, default=0, metavar="N", help="default: %(default)s")
     train.add_argument("--compile", action="store_true", help="compile the blocks that repeat")
@@ -81,17 +82,11 @@ def add_commands(commands: Any) -> None:
         command.add_argument("--work", type=Path, required=True, metavar="FOLDER", help="of the training")
 
 
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"a number of at least 1, not {text!r}")
-    return int(text)
-
-
 def _size(text: str) -> tuple[int, int]:
     width, cross, height = text.partition("x")
     if not cross:
         raise argparse.ArgumentTypeError(f"width x height, for example 832x480, not {text!r}")
-    return _positive(width), _positive(height)
+    return positive(width), positive(height)
 
 
 def _finetune(options: argparse.Namespace) -> int:

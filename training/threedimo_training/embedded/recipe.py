@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import string
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan
@@ -64,6 +64,8 @@ class EmbeddedRecipe:
         generator_batch: Clips in a step, in the rest.
         plain: People in single colours in bare places; see `samples.sampler.draw_sample`.
         seed: Of everything random.
+        start: The model whose weights the training begins with, as `threedimo.checkpoints.load_pipeline`
+            takes it; None begins with random ones.
     """
 
     size: int
@@ -81,6 +83,7 @@ class EmbeddedRecipe:
     generator_batch: int
     plain: bool
     seed: int = 0
+    start: str | None = None
 
 
 def cpu_recipe() -> EmbeddedRecipe:
@@ -124,6 +127,17 @@ def gpu_recipe() -> EmbeddedRecipe:
 
 
 SCHEDULES: dict[str, Callable[[], EmbeddedRecipe]] = {"cpu": cpu_recipe, "gpu": gpu_recipe}
+
+
+def suitable_schedule(device: torch.device, name: str | None = None) -> EmbeddedRecipe:
+    """The schedule of this name, or the one that suits the device."""
+    return SCHEDULES[name or ("gpu" if device.type == "cuda" else "cpu")]()
+
+
+def going_on(recipe: EmbeddedRecipe, model: str) -> EmbeddedRecipe:
+    """The same for a model that exists: its autoencoder stays as it is, and no encoder is warmed up."""
+    done = {"autoencoder_image_steps": 0, "autoencoder_steps": 0, "warm_up_steps": 0}
+    return replace(recipe, start=model, **done)
 
 
 def make_autoencoder() -> AutoencoderKLWan:

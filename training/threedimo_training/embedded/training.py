@@ -1,4 +1,4 @@
-"""Training of the embedded model from nothing, through all stages, in pieces of any length."""
+"""Training of the embedded model through all stages, in pieces of any length."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from threedimo_training.embedded.autoencoder_stage import AutoencoderStage, meas
 from threedimo_training.embedded.cached_clips import CPU, CachedClips, cache_shards
 from threedimo_training.embedded.generator_stage import GeneratorStage
 from threedimo_training.embedded.latent_files import LatentFolder, write_latents
-from threedimo_training.embedded.recipe import SCHEDULES, EmbeddedRecipe
+from threedimo_training.embedded.recipe import EmbeddedRecipe, suitable_schedule
+from threedimo_training.embedded.starting import check_start, take_start
 from threedimo_training.embedded.warm_up_stage import WarmUpStage
 from threedimo_training.samples.sample import ROLES
 from threedimo_training.samples.synthetic import draw_synthetic
@@ -61,15 +62,18 @@ def train(
     if clips is None:
         return False
     autoencoder = AutoencoderStage(recipe, clips)
+    take_start(autoencoder, recipe, work)
     if not run_stage(autoencoder, work, deadline, report):
         return False
     warm_up = WarmUpStage(recipe, clips)
+    take_start(warm_up, recipe, work)
     if not run_stage(warm_up, work, deadline, report):
         return False
     latents = _latents(autoencoder, clips, work, deadline, report)
     if latents is None:
         return False
     generator = GeneratorStage(recipe, clips, latents, warm_up.encoder, warm_up.heads.geometry)
+    take_start(generator, recipe, work)
     if compiled:
         generator.compile()
     return run_stage(generator, work, deadline, report)
@@ -99,11 +103,14 @@ def adopt_recipe(work: Path, asked: EmbeddedRecipe | None, device: torch.device)
         device: Where the training begins.
 
     Raises:
-        TrainingMismatch: The folder was begun with another recipe, or its record is damaged.
+        TrainingMismatch: The folder was begun with another recipe, its record is damaged, or the model that
+            the recipe starts from makes other clips.
+        ModelError: There is no such model.
     """
     begun = begun_recipe(work)
     if begun is None:
-        begun = asked or SCHEDULES["gpu" if device.type == "cuda" else "cpu"]()
+        begun = asked or suitable_schedule(device)
+        check_start(begun)
         with storage_errors(work):
             work.mkdir(parents=True, exist_ok=True)
         write_file(work / RECIPE_FILE, msgspec.json.format(msgspec.json.encode(begun), indent=1) + b"\n")
@@ -112,7 +119,7 @@ def adopt_recipe(work: Path, asked: EmbeddedRecipe | None, device: torch.device)
             "the work folder was begun with another recipe",
             given=work,
             allowed=f"the one in its {RECIPE_FILE}",
-            remedy="leave --schedule out to go on, or choose another work folder",
+            remedy="leave out what says how it is begun, or choose another work folder",
         )
     return begun
 
