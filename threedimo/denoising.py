@@ -50,6 +50,14 @@ def frame_timesteps(timestep: Tensor, num_lead_latents: int, latents: Tensor) ->
     return timestep.to(latents.device).reshape(-1, 1) * noised.expand(batch, -1)
 
 
+def even_noise_levels(num_steps: int) -> list[float]:
+    """Shares of noise, evenly from 1 down to the last step's own share, before the scheduler shifts them.
+
+    The default schedule of diffusers would spend the last step on an almost clean video.
+    """
+    return np.linspace(1, 1 / num_steps, num_steps).tolist()
+
+
 def denoise(
     transformer: MotionWanTransformer3DModel,
     scheduler: FlowMatchEulerDiscreteScheduler,
@@ -74,9 +82,7 @@ def denoise(
     flow: Any = scheduler  # its annotations name tensor classes that torch has given up
     num_lead = lead_latents.shape[2]
     latents = torch.cat([lead_latents, noise], dim=2)
-    # Evenly down to the last step's own share of the way, before the scheduler's shift: its default schedule
-    # would spend the last step on an almost clean video.
-    flow.set_timesteps(sigmas=np.linspace(1, 1 / num_steps, num_steps).tolist(), device=latents.device)
+    flow.set_timesteps(sigmas=even_noise_levels(num_steps), device=latents.device)
     for timestep in flow.timesteps:
         before = latents
         timesteps = frame_timesteps(timestep, num_lead, latents)
