@@ -9,7 +9,7 @@ import argparse
 import json
 import sys
 import uuid
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 
 import bpy
 
@@ -29,11 +29,8 @@ def main(arguments: list[str]) -> int:
         options = parser.parse_args(arguments)
     except SystemExit as end:  # argparse has said what is wrong, or has shown its help
         return end.code if isinstance(end.code, int) else 2
-    windows = bpy.context.window_manager.windows
     try:
-        # Blender gives a command no window, and crashes without one where a temporary scene is removed.
-        with bpy.context.temp_override(window=windows[0]) if windows else nullcontext():
-            return options.run(options)
+        return options.run(options)
     except ThreeDimoError as error:
         print(f"{error.code}: {error}", file=sys.stderr)
         return error.exit_code
@@ -65,13 +62,16 @@ def _generate(options: argparse.Namespace) -> int:
     _require_file()
     waiting.wait_for_server()
     scene = batch_scenes([options.scene])[0] if options.scene else bpy.context.scene
-    return _wait_and_save([dispatch.generate(scene, str(uuid.uuid4()))])
+    with _window():
+        job = dispatch.generate(scene, str(uuid.uuid4()))
+    return _wait_and_save([job])
 
 
 def _queue(options: argparse.Namespace) -> int:
     _require_file()
     waiting.wait_for_server()
-    jobs = dispatch.queue_batch(batch_scenes(options.scene or []))
+    with _window():
+        jobs = dispatch.queue_batch(batch_scenes(options.scene or []))
     return _wait_and_save(jobs, sent=not options.wait)
 
 
@@ -103,6 +103,12 @@ def _takes(_: argparse.Namespace) -> int:
         }
         print(json.dumps(row))
     return 0
+
+
+def _window() -> AbstractContextManager[object]:
+    """Blender gives a command no window, and crashes without one where a temporary scene is removed."""
+    windows = bpy.context.window_manager.windows
+    return bpy.context.temp_override(window=windows[0]) if windows else nullcontext()
 
 
 def _wait_and_save(jobs: list[Job], *, sent: bool = False) -> int:

@@ -169,6 +169,7 @@ def _filmed(fixed: FixedShot) -> tuple[FixedShot, dict[str, str]]:
     """The shot with its driving footage, and the hashes of what was filmed for it by path."""
     if fixed.performer is None:
         return fixed, {}
+    runtime.settle()
     return _with_pictures(fixed, film_now(_clip(fixed, fixed.performer)))
 
 

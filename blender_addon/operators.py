@@ -147,7 +147,7 @@ class THREEDIMO_OT_cancel(bpy.types.Operator):
             self.report({"WARNING"}, "This job is not running")
             return {"CANCELLED"}
         runtime.session().cancel(self.job_id)
-        runtime.tick()
+        runtime.tick_in_operator()
         return {"FINISHED"}
 
 
@@ -183,7 +183,7 @@ class THREEDIMO_OT_connect(bpy.types.Operator):
     def invoke(self, _context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
         """Begin anew; the panel shows the outcome."""
         runtime.session().reconnect()
-        runtime.tick()
+        runtime.tick_in_operator()
         return {"FINISHED"}
 
     def execute(self, _context: bpy.types.Context) -> set[str]:

@@ -53,6 +53,8 @@ _session: Session | None = None
 _file_taken_up = False
 _owners: dict[str, _Owner] = {}
 _to_place: list[Job] = []
+# What no undo step holds yet.
+_to_remember: list[str] = []
 _num_checks = 0
 _checked_at = 0.0
 
@@ -79,6 +81,7 @@ def end_session() -> None:
         _session = None
     _owners.clear()
     _to_place.clear()
+    _to_remember.clear()
 
 
 def tick() -> None:
@@ -91,7 +94,7 @@ def tick() -> None:
             _update_record(job)
         previewed = _show_previews(changed)
         _place_ready()
-        filmed = filming.step()
+        filmed = _alone(current) and _take_turn(current)
         changed_planes = _check_next_plane()
         if changed or filmed or changed_planes or before != (current.connected, current.problem):
             redraw_panel()
@@ -100,6 +103,18 @@ def tick() -> None:
     except Exception:
         # A timer that raises is taken off by Blender: nothing would ever arrive again.
         log.exception("a tick failed")
+
+
+def tick_in_operator() -> None:
+    """As `tick`, for an operator that returns at once: it begins no thread (`file_work`)."""
+    session().files.hold()
+    tick()
+
+
+def settle() -> None:
+    """Wait until no thread of this extension runs (`file_work`). The next tick makes its work go on."""
+    if _session is not None:
+        _session.files.wait()
 
 
 def own(job: Job, scene: bpy.types.Scene, key: ShotKey) -> None:
@@ -246,7 +261,9 @@ def _place(found: Found, job: Job) -> None:
             JobFailed(f"the frames could not be placed: {error!r}", given=job.plane_folder)
         )
     else:
-        _remember_for_undo(f"3DiMo {job.label}")
+        # What a timer makes is in no undo step: the next undo of anything would take it away.
+        if not bpy.app.background and bpy.context.window_manager.windows:
+            _to_remember.append(f"3DiMo {job.label}")
 
 
 def _restore_record(job: Job) -> Found | None:
@@ -283,12 +300,26 @@ def _check_next_plane() -> bool:
     return take_planes.check_plane(*shots[_num_checks % len(shots)])
 
 
-def _remember_for_undo(message: str) -> None:
-    """What a timer makes is in no undo step: the next undo of anything would take it away."""
-    windows = bpy.context.window_manager.windows if bpy.context.window_manager else ()
-    if not bpy.app.background and windows:
-        with bpy.context.temp_override(window=windows[0]):
-            bpy.ops.ed.undo_push(message=message)
+def _alone(current: Session) -> bool:
+    """Whether operators may run in an overridden context in this tick (`file_work`), if any is to."""
+    if _to_remember or filming.waiting():
+        return current.files.hold()
+    current.files.release()
+    return False
+
+
+def _take_turn(current: Session) -> bool:
+    """Do what needs Blender alone; returns whether something was filmed."""
+    _remember_for_undo()
+    filmed = filming.step()
+    current.files.release()
+    return filmed
+
+
+def _remember_for_undo() -> None:
+    while _to_remember:
+        with bpy.context.temp_override(window=bpy.context.window_manager.windows[0]):
+            bpy.ops.ed.undo_push(message=_to_remember.pop(0))
 
 
 def _on_timer() -> float:
@@ -316,6 +347,7 @@ def _on_load(_file: str | Path) -> None:
             _session.forget(job_id)
     _owners.clear()
     _to_place.clear()
+    _to_remember.clear()
     for scene in bpy.data.scenes:
         for shot in scene.threedimo.shots:
             _end_old_preview(scene, shot)

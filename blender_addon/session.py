@@ -2,7 +2,7 @@
 """The conversation with the server: one wire client, the table of jobs, and `pump()`. No bpy here.
 
 Blender's timer, the blocking form of the operators and the tests all call the same `pump()`. It never waits:
-what takes long (hashing footage, laying out frames) runs in one thread that touches neither Blender nor the
+what takes long (hashing footage, laying out frames) is `file_work`, which touches neither Blender nor the
 socket.
 """
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,6 +45,7 @@ from threedimo.wire.messages import (
     Result,
 )
 
+from .file_work import FileWork
 from .jobs import RESULT_FOLDER, Job, JobState
 from .orders import Order, Submission, build_request
 from .png_files import check_frames
@@ -87,6 +88,9 @@ class Session:
 
     Args:
         find_server: Says where the server is; asked anew before every attempt to connect.
+
+    Attributes:
+        files: What is done with files; `pump` makes it go on.
     """
 
     def __init__(self, find_server: Callable[[], ConnectionInfo]):
@@ -94,7 +98,7 @@ class Session:
         self.problem: ThreeDimoError | None = None
         self._find_server = find_server
         self._client = Client(find_server, CLIENT_NAME)
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="threedimo-files")
+        self.files = FileWork()
         self._works: list[_Work] = []
         self._changed: set[str] = set()
         # What is not at the server yet, to send it again over a new connection.
@@ -183,7 +187,7 @@ class Session:
 
     def tidy(self, call: Callable[[], object]) -> None:
         """Do something with files after what is to be done with them already; nobody waits for it."""
-        self._thread.submit(call)
+        self.files.submit(call)
 
     def pump(self) -> list[Job]:
         """Do what can be done without waiting, and return the jobs that changed."""
@@ -193,6 +197,7 @@ class Session:
         for event in self._client.pump(PUMP_BUDGET_S):
             self._take(event)
         self._give_up_cancels(time.monotonic())
+        self.files.go_on()
         # In the order in which they were queued: of two that arrive at once the later take is seen.
         changed = [job for job_id, job in self.jobs.items() if job_id in self._changed]
         self._changed.clear()
@@ -202,7 +207,7 @@ class Session:
 
     def close(self) -> None:
         """End the thread and the connection. Jobs go on at the server."""
-        self._thread.shutdown(wait=True, cancel_futures=True)
+        self.files.close()
         self._client.close()
 
     def _track(self, job: Job) -> None:
@@ -212,7 +217,7 @@ class Session:
     def _work(
         self, job: Job, call: Callable[[], object], then: Callable[[Job, object], None], writes: bool
     ) -> None:
-        self._works.append(_Work(job.job_id, self._thread.submit(call), then, writes))
+        self._works.append(_Work(job.job_id, self.files.submit(call), then, writes))
 
     def _finish(self, work: _Work) -> None:
         job = self.jobs.get(work.job_id)

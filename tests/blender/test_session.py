@@ -129,6 +129,7 @@ def test_job_that_is_forgotten_while_its_plane_is_laid_out_writes_no_more(
     session = make_session()
 
     session.attach("id", "label", folder, addon("timeline").FrameMapping(1, 5000, 24.0, 1), 3)
+    session.pump()
     while len(list(folder.iterdir())) == 1:
         time.sleep(0.0005)  # until the thread has begun
     session.forget("id")
