@@ -15,12 +15,14 @@ from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan
 
 from threedimo.components import COMPONENT_CLASSES, require_index
 from threedimo.errors import InvalidRequest
+from threedimo.kernels import check_attention, choose_attention, compile_blocks
 from threedimo.memory_plans import check_plan, fit_to_device
 from threedimo.model_files import is_stock
 from threedimo.model_info import (
     AUTO_PLAN,
     EMBEDDED,
     FEW_STEPS,
+    NATIVE_ATTENTION,
     model_folder,
     model_name,
     read_model_info,
@@ -50,6 +52,8 @@ def load_pipeline(
     device: str = "auto",
     dtype: torch.dtype | None = None,
     memory: str = AUTO_PLAN,
+    attention: str = NATIVE_ATTENTION,
+    compiled: bool = False,
 ) -> MotionTransferPipeline:
     """Load a model, ready to be called.
 
@@ -66,16 +70,19 @@ def load_pipeline(
         dtype: Number format of the networks; None means bfloat16 on CUDA and float32 on the CPU. The video
             autoencoder always stays float32, whose rounding can be seen in the pixels.
         memory: Plan of `threedimo.memory_plans`; "auto" is the fastest that fits into the free memory.
+        attention: Kernel of `threedimo.kernels`, for all that this process computes.
+        compiled: Compile the generator's blocks, see `threedimo.kernels`.
 
     Raises:
         ModelNotFound: There is no such model or adapter.
         UntrainedModel: It is a stock Wan model, and there is neither an adapter nor `untrained`.
         InvalidModel: Files are missing, damaged, or do not fit together.
-        InvalidRequest: This machine has no such device, there is no such plan, or `untrained` was asked of
-            what is trained.
+        InvalidRequest: This machine has no such device, there is no such plan or attention kernel, or
+            `untrained` was asked of what is trained.
     """
     chosen_device = choose_device(device)
     check_plan(memory, chosen_device)
+    check_attention(attention)
     if dtype is None:
         dtype = torch.bfloat16 if chosen_device.type == "cuda" else torch.float32
     info = read_model_info(model, adapter, untrained=untrained)
@@ -95,6 +102,10 @@ def load_pipeline(
         merge_step_lora(pipeline.transformer, Path(lora).expanduser())
         pipeline.info = told
     fit_to_device(pipeline, memory, chosen_device)
+    if attention != NATIVE_ATTENTION:
+        choose_attention(pipeline.transformer, attention)
+    if compiled:
+        compile_blocks(pipeline.transformer, pipeline.memory_plan)
     return pipeline
 
 

@@ -24,6 +24,7 @@ from diffusers.hooks.layerwise_casting import apply_layerwise_casting
 from torch import nn
 
 from threedimo.errors import InvalidRequest, OutOfMemory
+from threedimo.kernels import COMPILED_PLANS, interpret_blocks
 from threedimo.model_info import AUTO_PLAN, MEMORY_PLANS
 
 if TYPE_CHECKING:
@@ -94,6 +95,8 @@ def apply_plan(pipeline: MotionTransferPipeline, plan: MemoryPlan, device: torch
         device: Where they work.
     """
     pipeline.remove_all_hooks()
+    if plan not in COMPILED_PLANS:
+        interpret_blocks(pipeline.transformer)
     if plan in ("fp8", "tiny"):
         for name, kept in _KEPT.items():
             _store_in_8_bits(_networks(pipeline)[name], kept)

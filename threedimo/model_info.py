@@ -24,6 +24,9 @@ LONGEST_CLIP = 1921
 """Frames of the longest clip that is made in one go, window by window: 80 s at 24 fps. What grows with it are
 the finished frames in the machine's memory, 2.3 GB at 832x480."""
 AUTO_PLAN = "auto"
+NATIVE_ATTENTION = "native"
+ATTENTION_KERNELS = (NATIVE_ATTENTION, "flash", "flex", "sage", "xformers")
+"""Native is torch's own choice; the others but flex need packages of their own."""
 MEMORY_PLANS = ("full", "offload", "fp8", "tiny")
 """How a model fits into a device's memory, see `threedimo.memory_plans`; "auto" is the fastest that does."""
 

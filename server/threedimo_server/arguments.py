@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
+    from threedimo_server.device_use import DeviceUse
     from threedimo_server.served_models import ModelChoice
 
 USAGE_EXIT_CODE = 2
@@ -98,6 +99,29 @@ def add_model_options(command: argparse._ActionsContainer) -> None:
     command.add_argument(
         "--lora-steps", type=positive_whole, metavar="N", help="steps that it was made for (default: 4)"
     )
+
+
+def add_kernel_options(command: CommandParser) -> None:
+    """How a generator is computed."""
+    command.add_argument(
+        "--attention",
+        metavar="KERNEL",
+        help="flash, flex, sage or xformers, if its package is there (default: native, torch's own choice)",
+    )
+    command.add_argument(
+        "--compile",
+        action="store_true",
+        default=None,
+        help="compile the generator: faster steps on a GPU, but the first of each size takes much longer",
+    )
+
+
+def device_use(options: argparse.Namespace) -> DeviceUse:
+    """What `--device` and the options of `add_kernel_options` name."""
+    from threedimo_server.device_use import DeviceUse
+
+    named = {"attention": options.attention, "compiled": options.compile}
+    return DeviceUse(options.device, **{name: value for name, value in named.items() if value is not None})
 
 
 def model_choice(options: argparse.Namespace) -> ModelChoice:

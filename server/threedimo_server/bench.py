@@ -17,6 +17,7 @@ from threedimo.errors import JobFailed
 from threedimo.model_info import AUTO_PLAN
 from threedimo.presets import find_preset
 from threedimo.version import VERSION
+from threedimo_server.device_use import DeviceUse
 from threedimo_server.job_progress import JobProgress
 from threedimo_server.served_models import ModelChoice
 from threedimo_server.warm_model import as_known, first_sentence, give_up_memory
@@ -28,7 +29,7 @@ class BenchOptions:
 
     Attributes:
         choice: The model.
-        device: As `threedimo.checkpoints.load_pipeline` takes it.
+        use: Where and how; its memory plan does not count.
         plans: Memory plans to measure; empty means the one that `auto` takes.
         rounds: Of forwards.
         num_steps: Denoising steps of each shot.
@@ -37,7 +38,7 @@ class BenchOptions:
     """
 
     choice: ModelChoice
-    device: str
+    use: DeviceUse
     plans: tuple[str, ...]
     rounds: int
     num_steps: int
@@ -49,9 +50,10 @@ def bench(options: BenchOptions, progress: JobProgress) -> dict[str, Any]:
     """Load the model with each plan in turn and measure it.
 
     Returns:
-        `model`, `device`, `shot` (what was made), `versions`, and `plans`: by name the seconds it took to
-        load, a shot's costs, and with "full" `forward`, a forward's costs against the plain generator's, and
-        `settings`, those of presets and step caches. Of several plans, one that failed has its `error`.
+        `model`, `device`, `attention`, `compiled`, `shot` (what was made), `versions`, and `plans`: by name
+        the seconds it took to load, a shot's costs, and with "full" `forward`, a forward's costs against the
+        plain generator's, and `settings`, those of presets and step caches. Of several plans, one that failed
+        has its `error`.
 
     Raises:
         ModelError: The model cannot be used.
@@ -61,7 +63,7 @@ def bench(options: BenchOptions, progress: JobProgress) -> dict[str, Any]:
     from threedimo.checkpoints import choose_device
     from threedimo.memory_plans import check_plan
 
-    chosen = choose_device(options.device)
+    chosen = choose_device(options.use.device)
     info = options.choice.info()
     for preset in options.presets:
         find_preset(info, preset)  # rather than after minutes of measuring
@@ -81,6 +83,8 @@ def bench(options: BenchOptions, progress: JobProgress) -> dict[str, Any]:
     return {
         "model": info.id,
         "device": _device_words(chosen),
+        "attention": options.use.attention,
+        "compiled": options.use.compiled,
         "shot": {
             "num_frames": info.num_frames,
             "width": info.width,
@@ -118,7 +122,8 @@ def _measure(plan: str, options: BenchOptions, progress: JobProgress) -> tuple[s
     choice = options.choice
     progress.note(f"loading {choice.model}, memory plan {plan}")
     began_s = time.monotonic()
-    pipeline = load_pipeline(**msgspec.structs.asdict(choice), device=options.device, memory=plan)
+    use = msgspec.structs.replace(options.use, memory=plan)
+    pipeline = load_pipeline(**msgspec.structs.asdict(choice), **msgspec.structs.asdict(use))
     found: dict[str, Any] = {"loading_s": time.monotonic() - began_s}
     if pipeline.memory_plan == "full":
         costs = forward_costs(pipeline, options.rounds, told("forwards", options.rounds))

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import argparse
 
-from threedimo_server.arguments import CommandParser, add_model_options, model_choice, positive_whole
+from threedimo_server.arguments import (
+    CommandParser,
+    add_kernel_options,
+    add_model_options,
+    device_use,
+    model_choice,
+    positive_whole,
+)
 
 _DESCRIPTION = """\
 Loads a model and measures it, without a server: one forward of its generator with motion and camera beside
@@ -41,6 +48,7 @@ def add_bench(commands: argparse._SubParsersAction[CommandParser]) -> None:
         metavar="PLAN",
         help="measure these one after the other: full, offload, fp8, tiny (default: the first that fits)",
     )
+    add_kernel_options(command)
     command.add_argument(
         "--presets",
         nargs="+",
@@ -71,7 +79,7 @@ def _bench(options: argparse.Namespace) -> int:
 
     asked = BenchOptions(
         model_choice(options),
-        options.device,
+        device_use(options),
         plans=tuple(options.memory),
         rounds=options.rounds,
         num_steps=options.steps,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from threedimo.errors import ServerError
-from threedimo.model_info import AUTO_PLAN, MEMORY_PLANS
+from threedimo.model_info import ATTENTION_KERNELS, AUTO_PLAN, MEMORY_PLANS, NATIVE_ATTENTION
 from threedimo.wire.messages import Limits
 from threedimo_server.served_models import ModelChoice
 
@@ -27,6 +27,8 @@ class ServerConfig:
         models: What shots are made with. Workers begin with the first and change as jobs ask for it.
         devices: One worker process is started for each, for example ("cuda:0", "cuda:1"); "auto" picks one.
         memory: How the model fits into a device's memory: "auto", or one of `MEMORY_PLANS`.
+        attention: One of `ATTENTION_KERNELS`; workers say whether it can be had.
+        compiled: Whether workers compile their models.
         host: IPv4 address to listen on, 0.0.0.0 for all of this machine's. Any but loopback needs keys; see
             `threedimo_server.gate`.
         control_port: TCP port of the control socket, or None for any free one.
@@ -43,8 +45,8 @@ class ServerConfig:
         client_silence_s: A connection that says nothing for this long must say hello again.
         front_memory_bytes: When the front has grown by more than this, it closes every connection; see
             `threedimo_server.entrance`.
-        worker_command: Program of a worker. It is given `--link`, `--name`, `--device`, `--memory`, and of
-            the first model `--model`, and `--adapter` or `--untrained` if they were chosen.
+        worker_command: Program of a worker. It is given `--link`, `--name`, and the options of its
+            `DeviceUse` and of the first model.
 
     Raises:
         ServerError: An address, port, device or number is not possible.
@@ -54,6 +56,8 @@ class ServerConfig:
     models: tuple[ModelChoice, ...] = (ModelChoice(),)
     devices: tuple[str, ...] = ("auto",)
     memory: str = AUTO_PLAN
+    attention: str = NATIVE_ATTENTION
+    compiled: bool = False
     host: str = "127.0.0.1"
     control_port: int | None = None
     data_port: int | None = None
@@ -89,6 +93,12 @@ class ServerConfig:
                 "there is no such memory plan",
                 given=self.memory,
                 allowed=", ".join((AUTO_PLAN, *MEMORY_PLANS)),
+            )
+        if self.attention not in ATTENTION_KERNELS:
+            raise ServerError(
+                "there is no such attention kernel",
+                given=self.attention,
+                allowed=", ".join(ATTENTION_KERNELS),
             )
         if self.keep_days is not None and not self.keep_days > 0:
             raise ServerError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 
-from threedimo_server.arguments import LAST_PORT, CommandParser, add_model_options, port
+from threedimo_server.arguments import LAST_PORT, CommandParser, add_kernel_options, add_model_options, port
 
 DESCRIPTION = """\
 Runs the server until Ctrl-C or SIGTERM. Jobs and results outlive it. Other machines reach it only with
@@ -42,6 +42,7 @@ def add_serve(commands: argparse._SubParsersAction[CommandParser]) -> None:
         metavar="PLAN",
         help="how the model fits into a GPU: full, offload, fp8 or tiny (default: auto, the first that fits)",
     )
+    add_kernel_options(command)
     command.add_argument(
         "--host",
         metavar="ADDRESS",
@@ -84,6 +85,8 @@ def _serve(command: CommandParser, options: argparse.Namespace) -> int:
         lora_steps=options.lora_steps,
         devices=options.device,
         memory=options.memory,
+        attention=options.attention,
+        compile=options.compile,
         host=options.host,
         port=options.port,
         data_port=options.data_port,

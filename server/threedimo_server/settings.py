@@ -37,6 +37,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     models: list[ModelChoice] | None = None
     devices: list[str] | None = None
     memory: str | None = None
+    attention: str | None = None
+    compile: bool | None = None
     host: str | None = None
     port: int | None = None
     data_port: int | None = None
@@ -91,6 +93,8 @@ def make_config(settings: Settings, home: Path) -> ServerConfig:
         )
         if value is not None
     }
+    if "compile" in given:
+        given["compiled"] = given.pop("compile")
     for name, field in (("keep_gb", "keep_bytes"), ("reserve_gb", "reserve_bytes")):
         if name in given:
             given[field] = _bytes(given.pop(name))

@@ -8,7 +8,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Protocol
 
-from threedimo.errors import InvalidModel, OutOfMemory, ThreeDimoError
+from threedimo.errors import InvalidModel, OutOfMemory, ServerError, ThreeDimoError
+from threedimo_server.device_use import DeviceUse
 from threedimo_server.served_models import ModelChoice
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ _SENTENCE_LENGTH = 300
 class LoadPipeline(Protocol):
     """What `threedimo.checkpoints.load_pipeline` does for a worker."""
 
-    def __call__(self, choice: ModelChoice, device: str, memory: str, /) -> MotionTransferPipeline:
+    def __call__(self, choice: ModelChoice, use: DeviceUse, /) -> MotionTransferPipeline:
         """Make a pipeline."""
         ...
 
@@ -32,12 +33,11 @@ class WarmModel:
 
     Args:
         load: Makes a pipeline.
-        device: Where.
-        memory: Its memory plan, see `threedimo.memory_plans`.
+        use: Where and how.
     """
 
-    def __init__(self, load: LoadPipeline, device: str, memory: str):
-        self._load, self._device, self._memory = load, device, memory
+    def __init__(self, load: LoadPipeline, use: DeviceUse):
+        self._load, self._use = load, use
         self._pipeline: MotionTransferPipeline | None = None
         self._choice: ModelChoice | None = None
         self._loading_s = 0.0
@@ -59,7 +59,7 @@ class WarmModel:
         give_up_memory()
         started_s = time.monotonic()
         try:
-            pipeline = self._load(choice, self._device, self._memory)
+            pipeline = self._load(choice, self._use)
         except ThreeDimoError:
             logger.exception("the model cannot be loaded")
             raise
@@ -79,7 +79,7 @@ class WarmModel:
 
 
 def as_known(error: Exception, unexpected: ThreeDimoError) -> ThreeDimoError:
-    """The error itself if it has a code, or the one for memory that ran out, or `unexpected`."""
+    """The error itself if it has a code, or that of memory or compilation that failed, or `unexpected`."""
     if isinstance(error, ThreeDimoError):
         return error
     torch = sys.modules.get("torch")
@@ -87,6 +87,13 @@ def as_known(error: Exception, unexpected: ThreeDimoError) -> ThreeDimoError:
         return OutOfMemory(
             "the device has too little memory for this request",
             remedy="choose fewer frames or a smaller size, or close other programs that use the device",
+        )
+    dynamo = sys.modules.get("torch._dynamo.exc")
+    if dynamo is not None and isinstance(error, dynamo.TorchDynamoException):
+        return ServerError(
+            "the model cannot be compiled on this machine",
+            given=first_sentence(error),
+            remedy="install a C++ compiler, or start the server without --compile",
         )
     return unexpected
 

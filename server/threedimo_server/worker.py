@@ -23,6 +23,7 @@ import zmq
 from threedimo.errors import JobFailed, OutOfMemory, ThreeDimoError
 from threedimo.model_info import FEW_STEPS
 from threedimo_server.decoding import Decoders
+from threedimo_server.device_use import DeviceUse
 from threedimo_server.generation import Reporter, generate
 from threedimo_server.logs import for_job, log_to
 from threedimo_server.served_models import ModelChoice
@@ -64,8 +65,9 @@ def main(arguments: list[str] | None = None, load: LoadPipeline | None = None) -
         The exit status if the model cannot be loaded. Otherwise it does not return.
     """
     parser = argparse.ArgumentParser(prog="threedimo_server.worker", description=__doc__)
-    for name in ("--link", "--name", "--model", "--device", "--memory"):
+    for name in ("--link", "--name", "--model", "--device", "--memory", "--attention"):
         parser.add_argument(name, required=True)
+    parser.add_argument("--compile", action="store_true")
     parser.add_argument("--adapter")
     parser.add_argument("--untrained", action="store_true")
     parser.add_argument("--lora")
@@ -77,7 +79,8 @@ def main(arguments: list[str] | None = None, load: LoadPipeline | None = None) -
     over = threading.Event()
     heart = threading.Thread(target=_beat, args=(context, options.link, options.name, over), daemon=True)
     heart.start()
-    warm = WarmModel(load or _load_pipeline, options.device, options.memory)
+    use = DeviceUse(options.device, options.memory, options.attention, options.compile)
+    warm = WarmModel(load or _load_pipeline, use)
     first = ModelChoice(options.model, options.adapter, options.untrained, options.lora, options.lora_steps)
     status = Worker(_connect(context, options.link, options.name.encode()), warm).run(first, options.device)
     over.set()
@@ -197,11 +200,11 @@ class Worker:
                 self._cancelled = {(message.job_id, message.epoch)}
 
 
-def _load_pipeline(choice: ModelChoice, device: str, memory: str) -> MotionTransferPipeline:
+def _load_pipeline(choice: ModelChoice, use: DeviceUse) -> MotionTransferPipeline:
     from threedimo.checkpoints import load_pipeline  # takes seconds, which must not delay the heartbeat
     from threedimo.token_cache import TokenCache
 
-    pipeline = load_pipeline(**msgspec.structs.asdict(choice), device=device, memory=memory)
+    pipeline = load_pipeline(**msgspec.structs.asdict(choice), **msgspec.structs.asdict(use))
     pipeline.token_cache = TokenCache()
     return pipeline
 

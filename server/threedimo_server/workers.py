@@ -23,6 +23,7 @@ import zmq
 
 from threedimo.errors import ModelError, ThreeDimoError, from_code
 from threedimo_server.config import MAX_RETRY_S, ServerConfig
+from threedimo_server.device_use import DeviceUse
 from threedimo_server.logs import for_job
 from threedimo_server.worker_link import (
     LOAD_FAILED_EXIT,
@@ -248,12 +249,13 @@ class WorkerPool:
         worker.name = f"{worker.index}.{worker.num_starts}".encode()
         worker.state, worker.kill_reason = "loading", ""
         worker.heard_at_s, worker.died_at_s = time.monotonic(), None
-        device, first = self._config.devices[worker.index], self._config.models[0]
+        config, device = self._config, self._config.devices[worker.index]
+        use = DeviceUse(device, config.memory, config.attention, config.compiled)
         command = [
-            *self._config.worker_command,
+            *config.worker_command,
             *("--link", self._endpoint, "--name", worker.name.decode()),
-            *("--device", device, "--memory", self._config.memory),
-            *first.options(),
+            *use.options(),
+            *config.models[0].options(),
         ]
         with (self._log_folder / f"worker-{worker.index}.log").open("ab") as log:
             # A session of its own, so that Ctrl+C in the server's terminal reaches the server alone.

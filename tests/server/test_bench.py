@@ -11,6 +11,7 @@ import pytest
 from threedimo.errors import OutOfMemory
 from threedimo.model_info import read_model_info
 from threedimo_server.bench import BenchOptions, bench, bench_lines, failed_plans
+from threedimo_server.device_use import DeviceUse
 from threedimo_server.job_progress import JobProgress
 from threedimo_server.served_models import ModelChoice
 
@@ -85,9 +86,9 @@ def test_one_plan_that_fails_does_not_lose_the_others(monkeypatch, tiny_pipeline
     monkeypatch.setattr(checkpoints, "load_pipeline", load_unless_too_large)
     choice = ModelChoice(str(tiny_pipeline_folder))
     with JobProgress() as progress:
-        document = bench(BenchOptions(choice, "cpu", ("offload", "full"), 1, 1), progress)
+        document = bench(BenchOptions(choice, DeviceUse("cpu"), ("offload", "full"), 1, 1), progress)
         with pytest.raises(OutOfMemory):
-            bench(BenchOptions(choice, "cpu", ("offload",), 1, 1), progress)
+            bench(BenchOptions(choice, DeviceUse("cpu"), ("offload",), 1, 1), progress)
     assert list(document["plans"]) == ["offload", "full"]
     assert failed_plans(document) == ["offload"]
     assert document["plans"]["full"]["seconds_per_step"] > 0

@@ -226,6 +226,8 @@ def test_the_options_are_those_that_scripts_know():
         ],
         "serve": [
             "--adapter",
+            "--attention",
+            "--compile",
             "--data-port",
             "--device",
             "--end-with-input",
@@ -245,6 +247,8 @@ def test_the_options_are_those_that_scripts_know():
         "page": ["--help", "--no-browser", "--port", "--server"],
         "bench": [
             "--adapter",
+            "--attention",
+            "--compile",
             "--device",
             "--help",
             "--json",

@@ -260,6 +260,18 @@ def test_the_real_worker_makes_a_shot_with_a_real_pipeline(
     }
 
 
+@pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler is installed")
+def test_the_real_worker_compiles_when_told_to(
+    start_server: Callable[..., Any], follow: Callable[..., Any], inputs: Any, tiny_pipeline_folder: Path
+) -> None:
+    server = start_server(tiny_pipeline_folder, real_worker=True, compiled=True)
+    follower = follow(server)
+    follower.submit(inputs, "Front view.", job_id=str(uuid.uuid4()))
+    result = follower.wait_for(lambda event: getattr(event, "files", None), patience_s=120.0)
+    assert result.info.num_frames == 9
+    assert "the generator is compiled" in (server.home / "logs" / "worker-0.log").read_text()
+
+
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="the environment of a process is read from /proc")
 @pytest.mark.parametrize(("own", "used"), [(None, "10000"), ("500", "500")])
 def test_a_workers_threads_yield_unless_somebody_wants_otherwise(

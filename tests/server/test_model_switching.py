@@ -16,6 +16,7 @@ from threedimo.errors import InvalidModel, ServerError
 from threedimo.model_files import INDEX_NAME, INFO_NAME
 from threedimo.wire.client import Result
 from threedimo.wire.messages import ModelInfo
+from threedimo_server.device_use import DeviceUse
 from threedimo_server.served_models import ModelChoice, ServedModels
 from threedimo_server.warm_model import WarmModel
 
@@ -141,7 +142,7 @@ class Loader:
         self.loaded: list[tuple[str, str | None]] = []
         self.alive: list[weakref.ref[Any]] = []
 
-    def __call__(self, choice: ModelChoice, _device: str, _memory: str, /) -> Any:
+    def __call__(self, choice: ModelChoice, _use: DeviceUse, /) -> Any:
         assert not [ref for ref in self.alive if ref() is not None], "two models at once"
         self.loaded.append((choice.model, choice.adapter))
         if choice.model == "broken":
@@ -153,7 +154,7 @@ class Loader:
 
 def test_a_device_never_holds_two_models() -> None:
     load = Loader()
-    warm = WarmModel(load, "cpu", "auto")
+    warm = WarmModel(load, DeviceUse("cpu"))
     gc.disable()  # what goes, goes because room is made
     try:
         for model, adapter in (("a", None), ("a", None), ("b", None), ("b", "c"), ("a", None)):
@@ -165,7 +166,7 @@ def test_a_device_never_holds_two_models() -> None:
 
 def test_after_a_failure_nothing_is_held_and_the_next_is_loaded() -> None:
     load = Loader()
-    warm = WarmModel(load, "cpu", "auto")
+    warm = WarmModel(load, DeviceUse("cpu"))
     warm.pipeline(ModelChoice("a"))
     assert warm.take_loading_s() > 0
     with pytest.raises(InvalidModel, match="RuntimeError: bad weights"):

@@ -46,6 +46,8 @@ def test_every_setting_reaches_the_server(tmp_path):
     lora_steps = 8
     devices = ["cuda:0", "cuda:1"]
     memory = "fp8"
+    attention = "sage"
+    compile = true
     host = "0.0.0.0"
     port = 1
     data_port = 2
@@ -63,6 +65,7 @@ def test_every_setting_reaches_the_server(tmp_path):
         line.split()[0] for line in text.split("\n") if line.strip()
     }
     assert config.models == (ModelChoice("wan", "dancer", False, "turbo.safetensors", 8),)
+    assert (config.attention, config.compiled) == ("sage", True)
     assert (config.devices, config.memory, config.host) == (("cuda:0", "cuda:1"), "fp8", "0.0.0.0")
     assert (config.control_port, config.data_port, config.metrics_port) == (1, 2, 3)
     assert (config.keep_days, config.keep_bytes, config.reserve_bytes) == (4, 5 * 10**9, 6 * 10**9)

@@ -18,6 +18,7 @@ from threedimo.errors import InvalidModel, OutOfMemory
 from threedimo.media import fit_frames
 from threedimo.model_info import read_model_info
 from threedimo.progress import Progress, Step
+from threedimo_server.device_use import DeviceUse
 from threedimo_server.served_models import ModelChoice
 from threedimo_server.worker import main
 
@@ -86,9 +87,9 @@ def obey(words: list[str], step: int) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def load(choice: ModelChoice, device: str, _memory: str) -> TinyPipeline:
+def load(choice: ModelChoice, use: DeviceUse) -> TinyPipeline:
     model = choice.model
-    if Path(model, "broken").exists() or Path(model, f"broken-{device}").exists():
+    if Path(model, "broken").exists() or Path(model, f"broken-{use.device}").exists():
         raise InvalidModel("the weights are damaged", given=model, remedy="copy them again")
     return TinyPipeline(model)
 
