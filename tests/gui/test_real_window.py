@@ -219,7 +219,7 @@ def test_a_server_that_never_stops_talking(blender, server, film):
         blender.wait_for(f"{SHOT}.previewed == {job_id!r}")
         with blender.stage("the server floods"):
             time.sleep(30)
-        blender.run(f"press('threedimo.delete_take', job_id={job_id!r})")
+        blender.run(f"bpy.ops.threedimo.delete_take(job_id={job_id!r}, files=True)")  # without its dialog
     finally:
         flood.kill()
         flood.wait()
