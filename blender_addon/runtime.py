@@ -93,8 +93,9 @@ def tick() -> None:
         for job in changed:
             _update_record(job)
         previewed = _show_previews(changed)
-        _place_ready()
+        # An undo step takes longer than all else, and so has the tick after the one that placed a take.
         filmed = _alone(current) and _take_turn(current)
+        _place_ready()
         changed_planes = _check_next_plane()
         if changed or filmed or changed_planes or before != (current.connected, current.problem):
             redraw_panel()

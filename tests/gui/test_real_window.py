@@ -138,6 +138,18 @@ def test_takes_are_listed_and_compared(blender):
     blender.run(f"{SHOT}.expanded = False")
 
 
+def test_undoing_what_came_after_a_take_leaves_the_take(blender):
+    blender.run(
+        "window, area, _ = view()\n"
+        "with bpy.context.temp_override(window=window, area=area):\n"
+        "    bpy.data.objects['Dancer']['mark'] = 1\n"
+        "    bpy.ops.ed.undo_push(message='mark')\n"
+        "    bpy.ops.ed.undo()"
+    )
+    assert blender.ask("'mark' in bpy.data.objects['Dancer']") is False
+    assert blender.ask(f"[take.placed for take in {SHOT}.takes]") == [True] * 3
+
+
 def test_a_driver_in_the_scene_is_filmed(blender):
     blender.run(
         f"{SETTINGS}.driving_source = 'OBJECT'; {SETTINGS}.driving_object = bpy.data.objects['Dancer']"
