@@ -49,14 +49,6 @@ def test_compiled_the_frames_are_the_same_but_for_rounding(
     assert np.abs(made[0] - made[1]).max() <= 2
 
 
-@needs_compiler
-def test_windows_and_shots_of_one_size_are_compiled_once(compiled, reference_image, driving_frames):
-    compiled(reference_image, driving_frames[:33], num_inference_steps=2)
-    torch._dynamo.utils.counters.clear()
-    compiled(reference_image, driving_frames[:33], num_inference_steps=3, seed=1)
-    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 0
-
-
 def test_memory_plans_that_move_layers_are_not_compiled(tiny_pipeline_folder, caplog):
     pipeline = load_pipeline(str(tiny_pipeline_folder), device="cpu", compiled=True)
     apply_plan(pipeline, "fp8", torch.device("cpu"))

@@ -132,7 +132,7 @@ def test_no_network_sees_more_of_a_long_clip_than_of_a_short_one(pipeline, make)
 
 
 def test_a_compiled_generator_is_compiled_once_for_all_steps_and_windows(
-    tiny_pipeline_folder, reference_image, driving_frames, monkeypatch
+    tiny_pipeline_folder, reference_image, driving_frames
 ):
     pipeline = load_pipeline(str(tiny_pipeline_folder), device="cpu")
     inputs = reference_image, driving_frames[:17]  # two windows of equal length
@@ -140,6 +140,6 @@ def test_a_compiled_generator_is_compiled_once_for_all_steps_and_windows(
     torch._dynamo.reset()
     pipeline.transformer.compile_repeated_blocks(fullgraph=True, backend="eager", dynamic=False)
     pipeline(*inputs, num_inference_steps=1)
-    monkeypatch.setattr(torch._dynamo.config, "error_on_recompile", True)
-    compiled = pipeline(*inputs, num_inference_steps=3).frames
+    with torch._dynamo.config.patch(error_on_recompile=True):
+        compiled = pipeline(*inputs, num_inference_steps=3).frames
     assert np.abs(compiled.astype(int) - plain).max() <= 1
