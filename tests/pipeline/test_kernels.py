@@ -32,7 +32,7 @@ def is_compiled(pipeline):
 
 
 @needs_compiler
-@pytest.mark.parametrize("step_cache", ["none", "taylor:2", "first_block:0.1"])
+@pytest.mark.parametrize("step_cache", ["none", "first_block:0.1"])
 def test_compiled_the_frames_are_the_same_but_for_rounding(
     pipeline, compiled, reference_image, driving_frames, camera_path, step_cache
 ):
