@@ -54,7 +54,7 @@ def choose_attention(transformer: MotionWanTransformer3DModel, name: str) -> Non
 
 
 def compile_blocks(transformer: MotionWanTransformer3DModel, plan: MemoryPlan) -> None:
-    """Compile a generator's blocks, one for all. The first step of every size takes about a minute longer.
+    """Compile a generator's blocks, one for all. The first step of every size takes much longer.
 
     Args:
         transformer: With the hooks of its memory plan.

@@ -75,9 +75,12 @@ def bench(options: BenchOptions, progress: JobProgress) -> dict[str, Any]:
         try:
             taken, found = _measure(plan, options, progress)
         except Exception as error:
+            known = as_known(error, JobFailed("an unexpected error", given=first_sentence(error)))
             if len(wanted) == 1:
-                raise
-            taken, found = plan, {"error": _error_words(error)}  # what the others measure must not be lost
+                raise (
+                    error if isinstance(known, JobFailed) else known
+                )  # what is unforeseen keeps its traceback
+            taken, found = plan, {"error": f"[{known.code}] {known}"}  # what others measure must not be lost
             give_up_memory()
         plans[taken] = found
     return {
@@ -103,11 +106,6 @@ def bench(options: BenchOptions, progress: JobProgress) -> dict[str, Any]:
 def failed_plans(document: dict[str, Any]) -> list[str]:
     """The plans that could not be measured."""
     return [plan for plan, found in document["plans"].items() if "error" in found]
-
-
-def _error_words(error: Exception) -> str:
-    known = as_known(error, JobFailed("an unexpected error", given=first_sentence(error)))
-    return f"[{known.code}] {known}"
 
 
 def _measure(plan: str, options: BenchOptions, progress: JobProgress) -> tuple[str, dict[str, Any]]:

@@ -93,7 +93,7 @@ def as_known(error: Exception, unexpected: ThreeDimoError) -> ThreeDimoError:
         return ServerError(
             "the model cannot be compiled on this machine",
             given=first_sentence(error),
-            remedy="install a C++ compiler, or start the server without --compile",
+            remedy="install a C++ compiler (on a GPU also Triton), or leave --compile out",
         )
     return unexpected
 

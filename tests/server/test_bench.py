@@ -71,6 +71,15 @@ def test_presets_and_caches_are_measured_beside_plain_generation(run, tmp_path, 
     assert "draft, standard, final" in err
 
 
+def test_without_a_compiler_it_says_so(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("CXX", "/bin/false")
+    code, _, err = run(tmp_path, "bench", "--device", "cpu", "--rounds", 1, "--steps", 1, "--compile")
+    assert code == 7, err
+    last = err.splitlines()[-1]
+    assert last.startswith("threedimo: error [server]: the model cannot be compiled on this machine")
+    assert "leave --compile out" in last
+
+
 def test_one_plan_that_fails_does_not_lose_the_others(monkeypatch, tiny_pipeline_folder):
     from threedimo import checkpoints
 
