@@ -77,9 +77,9 @@ def bench(options: BenchOptions, progress: JobProgress) -> dict[str, Any]:
         except Exception as error:
             known = as_known(error, JobFailed("an unexpected error", given=first_sentence(error)))
             if len(wanted) == 1:
-                raise (
-                    error if isinstance(known, JobFailed) else known
-                )  # what is unforeseen keeps its traceback
+                if known is error or isinstance(known, JobFailed):
+                    raise  # what is unforeseen keeps its traceback
+                raise known from error
             taken, found = plan, {"error": f"[{known.code}] {known}"}  # what others measure must not be lost
             give_up_memory()
         plans[taken] = found
