@@ -58,7 +58,10 @@ def _one_of_two(rank: int, port: int, folder: Path) -> None:
     with patch("torch.accelerator.device_count", return_value=NUM_PROCESSES):
         transformer.enable_parallelism(config=ContextParallelConfig(ulysses_degree=NUM_PROCESSES))
         save_file({"velocity": _forward(transformer).contiguous()}, folder / f"{rank}.safetensors")
+    dist.barrier()
     dist.destroy_process_group()
+    # The group's threads can outlive it, and torch then aborts while it is unloaded: seen once, after the work.
+    os._exit(0)
 
 
 # The library calls a collective that this version of torch renames.
