@@ -21,6 +21,7 @@ mirror=${THREEDIMO_DEBIAN_MIRROR:-$(cat /etc/apt/sources.list /etc/apt/sources.l
 
 # A run that was broken off leaves an unfinished folder: begin anew.
 rm -rf --one-file-system "$folder.unfinished"
+mkdir -p "$(dirname "$folder")"
 echo "Making Debian with Blender's window in $folder (1.6 GB, some minutes)"
 # Without a mirror debootstrap asks its own.
 debootstrap --variant=minbase trixie "$folder.unfinished" $mirror >"$folder.log" 2>&1 \
