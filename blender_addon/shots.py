@@ -12,6 +12,7 @@ from threedimo.wire.messages import Capabilities, ModelInfo
 from threedimo.wire.model_ids import choose_model
 
 from .driving import Driving, read_driving
+from .footage_length import check_length
 from .orders import Order
 from .performer import Performer
 from .preferences import takes_folder
@@ -141,11 +142,12 @@ def fix_shot(shot: Shot, inputs: Inputs, capabilities: Capabilities) -> FixedSho
     """Fix a shot as it stands now: camera, text, files, seed and length.
 
     Raises:
-        ThreeDimoError: The camera or the length cannot be used, or the server lacks the scene's model or the
-            model its preset.
+        ThreeDimoError: The camera or the length cannot be used, the footage ends before the shot, or the
+            server lacks the scene's model or the model its preset.
     """
     model = scene_model(shot.scene, capabilities)
     mapping = plan_frames(shot.scene, shot.scene_frames, model)
+    check_length(inputs.driving, mapping, model)
     order = make_order(shot, inputs, read_camera(shot), model)
     return FixedShot(shot, order, mapping, inputs.driving.performer)
 

@@ -60,7 +60,7 @@ def _one_of_two(rank: int, port: int, folder: Path) -> None:
         save_file({"velocity": _forward(transformer).contiguous()}, folder / f"{rank}.safetensors")
     dist.barrier()
     dist.destroy_process_group()
-    # The group's threads can outlive it, and torch then aborts while it is unloaded: seen once, after the work.
+    # The group's threads can outlive it, and torch then aborts while it is unloaded: seen once.
     os._exit(0)
 
 
