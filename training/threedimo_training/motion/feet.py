@@ -114,7 +114,7 @@ def _one_foot(times: np.ndarray, track: Sequence[Footfall]) -> tuple[np.ndarray,
     arrive, leave = column("arrive_s"), column("leave_s")
     now = np.clip(np.searchsorted(arrive, times, side="right") - 1, 0, len(track) - 2)
     then = now + 1
-    swing = arrive[then] - leave[now]
+    swing = np.maximum(arrive[then] - leave[now], 1e-9)  # a foot that stays may leave and arrive at once
     share = np.clip((times - leave[now]) / swing, 0, 1)
     grounded = column("grounded")
     # a landing heel stands still while the ball comes down
