@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from threedimo.models import MotionWanTransformer3DModel
-from threedimo.models.transformer_wan import MOTION_LAYER
+from threedimo.models.motion_context import MOTION_LAYER
 
 _NUM_VALUES = 64
 

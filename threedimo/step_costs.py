@@ -22,7 +22,7 @@ from torch import Tensor
 from threedimo.denoising import frame_timesteps
 from threedimo.media import normalise
 from threedimo.models import MotionWanTransformer3DModel
-from threedimo.models.transformer_wan import MOTION_LAYER
+from threedimo.models.motion_context import MOTION_LAYER
 from threedimo.pipeline import MotionTransferPipeline
 
 PLAIN, SILENT, CONTROLLED = "plain", "no motion", "motion and camera"

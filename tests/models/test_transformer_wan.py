@@ -13,7 +13,7 @@ from diffusers.hooks._helpers import TransformerBlockRegistry
 from torch.utils.flop_counter import FlopCounterMode
 
 from threedimo.models import MotionEncoder, MotionWanTransformer3DModel, MotionWanTransformerBlock
-from threedimo.models.transformer_wan import latent_frame_times
+from threedimo.models.motion_context import latent_frame_times
 from threedimo.stock import FULL_SIZE
 
 LORA_TARGETS = ("to_q", "to_k", "to_v", "to_out.0", "ffn.net.0.proj", "ffn.net.2")

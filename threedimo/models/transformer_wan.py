@@ -19,35 +19,8 @@ from diffusers.models.transformers.transformer_wan import WanTransformer3DModel,
 from einops import rearrange
 from torch import Tensor, nn
 
-from threedimo.models.motion_attention import MotionAttention, Rotary, time_rotary
-
-MOTION_LAYER = "motion_attn"
-"""Name of the added layer in every block; an adapter checkpoint holds the tensors under this name."""
-
-TEMPORAL_COMPRESSION = 4
-"""Video frames a latent frame, after the first, in every Wan VAE."""
-
-
-def latent_frame_times(num_latent_frames: int, device: torch.device) -> Tensor:
-    """Middle of the video frames that each latent frame covers: 0, then 2.5, 6.5, ... in frames."""
-    times = torch.arange(num_latent_frames, device=device) * float(TEMPORAL_COMPRESSION)
-    return (times - (TEMPORAL_COMPRESSION - 1) / 2).clamp(min=0)
-
-
-class VideoTimeRotary(nn.Module):
-    """Rotary positions in time of the video tokens, for their motion queries.
-
-    A module of its own, so that context parallelism can split its output as it splits the tokens.
-    """
-
-    def __init__(self, head_dim: int):
-        super().__init__()
-        self.head_dim = head_dim
-
-    def forward(self, grid: tuple[int, int, int], device: torch.device) -> Rotary:
-        """Positions for tokens on a grid of (latent_frames, height, width)."""
-        times = latent_frame_times(grid[0], device).repeat_interleave(grid[1] * grid[2])
-        return time_rotary(times, self.head_dim)
+from threedimo.models.motion_attention import MotionAttention, Rotary
+from threedimo.models.motion_context import VideoTimeRotary, motion_context, motion_parameters, take_over
 
 
 class MotionWanTransformerBlock(WanTransformerBlock):
@@ -205,9 +178,9 @@ class MotionWanTransformer3DModel(WanTransformer3DModel):
     ) -> MotionWanTransformer3DModel:
         """Add untrained motion attention to a pretrained Wan transformer.
 
-        The result computes exactly what `base` computes until the motion layers are trained. It takes over
-        the base's own tensors, without a copy: a generator of many gigabytes is there once. Use this rather
-        than `from_pretrained` on a base checkpoint, which would leave the new tensors without values.
+        The result computes exactly what `base` computes until the motion layers are trained, and shares its
+        tensors. Use this rather than `from_pretrained` on a base checkpoint, which would leave the new
+        tensors without values.
         """
         known = {name: value for name, value in base.config.items() if not name.startswith("_")}
         with init_empty_weights():
@@ -217,22 +190,14 @@ class MotionWanTransformer3DModel(WanTransformer3DModel):
                 motion_inner_dim=motion_inner_dim,
                 motion_num_heads=motion_num_heads,
             )
-        # Each tensor keeps the type it has in the base, which holds some in float32 on purpose.
-        _, unexpected = adapted.load_state_dict(base.state_dict(), strict=False, assign=True)
-        if unexpected:
-            raise ValueError(
-                f"the base transformer has tensors that a Wan transformer has not: {unexpected[:5]}"
-            )
         width = known["num_attention_heads"] * known["attention_head_dim"]
-        for block in adapted.blocks:
-            layer = MotionAttention(width, motion_dim, motion_inner_dim, motion_num_heads, known["eps"])
-            block.motion_attn = layer.to(base.device, base.dtype)
-        nn.Module.to(adapted, base.device)  # for the buffers
+        sizes = (width, motion_dim, motion_inner_dim, motion_num_heads, known["eps"])
+        take_over(adapted, base, adapted.blocks, lambda: MotionAttention(*sizes))
         return adapted
 
     def motion_parameters(self) -> dict[str, nn.Parameter]:
         """The parameters that the method adds, by name: what an adapter checkpoint holds."""
-        return {name: p for name, p in self.named_parameters() if f".{MOTION_LAYER}." in name}
+        return motion_parameters(self)
 
     def forward(  # type: ignore[override] - explicit tokens instead of the base's attention_kwargs
         self,
@@ -274,7 +239,7 @@ class MotionWanTransformer3DModel(WanTransformer3DModel):
             text = torch.cat([image, text], dim=1)
 
         grid = (latent_frames // patch_t, height // patch_h, width // patch_w)
-        motion, motion_rotary = self._motion_context(motion_tokens, camera_tokens, grid)
+        motion, motion_rotary = motion_context(self.motion_rope, motion_tokens, camera_tokens, grid)
         for block in self.blocks:
             arguments = (tokens, text, modulation, rotary_emb, motion, motion_rotary)
             if torch.is_grad_enabled() and self.gradient_checkpointing and self._gradient_checkpointing_func:
@@ -284,22 +249,6 @@ class MotionWanTransformer3DModel(WanTransformer3DModel):
 
         velocity = self._unpatchify(self._final_layer(tokens, temb), grid)
         return Transformer2DModelOutput(sample=velocity) if return_dict else (velocity,)
-
-    def _motion_context(
-        self, motion_tokens: Tensor | None, camera_tokens: Tensor | None, grid: tuple[int, int, int]
-    ) -> tuple[Tensor | None, tuple[Rotary, Rotary] | None]:
-        """Join both kinds of tokens and give both sides of the attention their times."""
-        given = [tokens for tokens in (motion_tokens, camera_tokens) if tokens is not None]
-        if not given:
-            return None, None
-        device = given[0].device
-        frame_times = [
-            torch.arange(tokens.shape[1], device=device).repeat_interleave(tokens.shape[2])
-            for tokens in given
-        ]
-        token_rotary = time_rotary(torch.cat(frame_times), self.motion_rope.head_dim)
-        rotary = (self.motion_rope(grid, device), token_rotary)
-        return torch.cat([rearrange(tokens, "b f k d -> b (f k) d") for tokens in given], dim=1), rotary
 
     def _final_layer(self, tokens: Tensor, temb: Tensor) -> Tensor:
         modulation = self.scale_shift_table.to(temb.device) + temb.unsqueeze(2)

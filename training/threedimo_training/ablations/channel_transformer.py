@@ -15,7 +15,7 @@ from einops import rearrange, repeat
 from torch import Tensor, nn
 
 from threedimo.models import MotionWanTransformer3DModel
-from threedimo.models.transformer_wan import TEMPORAL_COMPRESSION
+from threedimo.models.motion_context import TEMPORAL_COMPRESSION
 
 
 class ChannelMotionTransformer(MotionWanTransformer3DModel):

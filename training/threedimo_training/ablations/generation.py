@@ -14,7 +14,7 @@ from torch import Tensor
 from threedimo.camera import CameraPath
 from threedimo.errors import TrainingMismatch
 from threedimo.media.writing import storage_errors, write_png
-from threedimo.models.transformer_wan import TEMPORAL_COMPRESSION
+from threedimo.models.motion_context import TEMPORAL_COMPRESSION
 from threedimo.people.hands import Hands
 from threedimo.pipeline import MotionTransferPipeline
 from threedimo.windows import Window

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from threedimo.models import MotionEncoder, MotionWanTransformer3DModel
-from threedimo.models.transformer_wan import TEMPORAL_COMPRESSION
+from threedimo.models.motion_context import TEMPORAL_COMPRESSION
 from threedimo_training.embedded.cached_clips import EVERY, CachedClips, Frames, picked, video_tensor
 from threedimo_training.embedded.latent_files import LatentFolder
 from threedimo_training.embedded.place_head import PlaceHead, hidden_states

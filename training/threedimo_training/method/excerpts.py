@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from threedimo.models.transformer_wan import TEMPORAL_COMPRESSION
+from threedimo.models.motion_context import TEMPORAL_COMPRESSION
 
 TWO_LEAD_SHARE, CONTINUATION_SHARE = 0.15, 0.15
 
