@@ -11,6 +11,9 @@ from tests.blender.bad_servers.conftest import arrived, result_files
 
 pytestmark = pytest.mark.blender
 
+# Waiting for an answer would take seconds; a busy machine stops a process for tenths of one.
+A_WAIT_S = 1.0
+
 
 def test_server_that_dies_and_comes_back_costs_nothing_but_time(scene, server, job, tick, rest, addon):
     server.call(lambda: server.event(job.job_id, "running"))
@@ -35,7 +38,7 @@ def test_server_that_freezes_is_noticed_and_never_waited_for(scene, server, job,
     took_s = tick(lambda: not addon("runtime").session().connected) + rest(0.5)
 
     assert statistics.median(took_s) < 0.005
-    assert max(took_s) < 0.1
+    assert max(took_s) < A_WAIT_S
     assert not job.ended
     assert "threedimo.connect" in drawn("panels", "THREEDIMO_PT_shot").operators
     server.mute = False
@@ -123,7 +126,7 @@ def test_flood_of_news_never_holds_blender_up(blender, scene, server, job, tick,
     assert len(took_s) > 10
     # Generous against a busy machine: the figures of a real window are in the add-on's README.
     assert statistics.median(took_s) < 0.02
-    assert max(took_s) < 0.25
+    assert max(took_s) < A_WAIT_S
     assert not [image for image in blender.data.images if image.packed_file], "no preview is left"
 
 
