@@ -82,7 +82,7 @@ def with_untrained_layers(
         return transformer, motion_encoder, camera_encoder
 
     folder = model_folder(model)
-    _check_stock(folder)
+    check_stock(folder)
     return _assembled(folder, info, dtype, attach)
 
 
@@ -101,7 +101,7 @@ def with_adapter(model: str, adapter: str, info: ModelInfo, dtype: torch.dtype) 
     """
     folder, source, name = model_folder(model), adapter_folder(adapter), model_name(model)
     sizes = read_origin(source).motion_sizes()
-    shape = _check_stock(folder)
+    shape = check_stock(folder)
     with torch.device("meta"), loading(source):
         expected = MotionWanTransformer3DModel.from_transformer(shape, **sizes)
     check_adapter(source, expected, name)
@@ -113,8 +113,13 @@ def with_adapter(model: str, adapter: str, info: ModelInfo, dtype: torch.dtype) 
     return _assembled(folder, info, dtype, attach)
 
 
-def _check_stock(folder: Path) -> WanTransformer3DModel:
-    """Look at everything before anything is loaded; the generator comes back without memory."""
+def check_stock(folder: Path) -> WanTransformer3DModel:
+    """Look at everything before anything is loaded; the generator comes back without memory.
+
+    Raises:
+        InvalidModel: The folder holds no stock Wan model whose first frame enters as clean latents, or it is
+            damaged.
+    """
     index = require_index(folder, STOCK_COMPONENT_CLASSES)
     if (index.get("transformer_2") or [None])[0] is not None:
         raise InvalidModel(

@@ -26,6 +26,7 @@ from threedimo_server.arguments import (
 from threedimo_server.batch_command import add_batch
 from threedimo_server.bench_command import add_bench
 from threedimo_server.calibrate_command import add_calibrate
+from threedimo_server.convert_command import add_convert
 from threedimo_server.help_texts import (
     EPILOG,
     NOVEL_VIEWS_DESCRIPTION,
@@ -82,6 +83,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_page(commands)
     add_bench(commands)
     add_calibrate(commands)
+    add_convert(commands)
     _add_doctor(commands)
     return parser
 

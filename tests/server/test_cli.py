@@ -25,6 +25,7 @@ COMMANDS = (
     "stabilize",
     "serve",
     "calibrate",
+    "convert",
     "keys",
     "jobs",
     "cancel",
@@ -263,6 +264,7 @@ def test_the_options_are_those_that_scripts_know():
             "--untrained",
         ],
         "calibrate": ["--adapter", "--device", "--help", "--lora", "--lora-steps", "--model", "--untrained"],
+        "convert": ["--base", "--help", "--output"],
         "doctor": ["--help", "--json"],
     }
 
