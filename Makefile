@@ -64,6 +64,7 @@ $(READY): pyproject.toml training/pyproject.toml constraints.txt
 	$(VENV)/bin/python $(PIP) -c constraints.txt "torch==$$(sed -n 's/^torch==//p' constraints.txt)"
 	$(VENV)/bin/python $(PIP) -c constraints.txt -e '.[server,dev]' -e training
 	@touch $@
+	@echo "Ready. $(VENV)/bin/threedimo serve starts the server, $(VENV)/bin/threedimo --help shows the rest"
 
 $(BLENDER_VENV)/%/.ready: constraints-blender.txt tools/check_blender_libraries.sh
 	@sh tools/check_blender_libraries.sh

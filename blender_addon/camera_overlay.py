@@ -33,7 +33,7 @@ from .text_lines import wrapped
 _PATH, _VIEWS, _PERSON = (0.25, 0.75, 1.0), (1.0, 0.65, 0.2), (0.45, 0.9, 0.45)
 _FRESH, _STALE = 0.9, 0.35
 _LINE_PX, _TEXT_PX, _MARGIN_PX = 1.5, 12, 18
-_CHANGED = "Camera or frames were changed since"
+_CHANGED = "Camera or frames were changed since this was read"
 
 
 @dataclass

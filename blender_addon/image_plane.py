@@ -85,7 +85,7 @@ def fit_plane(
     if place == "UPRIGHT":
         points = upright_points(path, metres)
         _delete_keys(plane, ("location", "scale"), _shot_frames(mapping))
-        stand_upright(plane, points, mapping)
+        stand_upright(plane, points, mapping, scene.frame_current)
         return
     if place == "FOREMOST":
         depths = np.full(path.num_frames, _FOREMOST * clip_start)
@@ -94,11 +94,13 @@ def fit_plane(
     _delete_keys(plane, ("location", "scale"), _shot_frames(mapping))
     if is_upright(plane):
         lie_down(plane, _quad(plane.name))
-    _place(plane, *frustum_quad(path, depths), mapping)
+    _place(plane, *frustum_quad(path, depths), mapping, scene.frame_current)
 
 
-def set_visibility(plane: bpy.types.Object, mapping: FrameMapping, visibility: Visibility) -> None:
-    """Show a plane always, in the frames of its shot only, or never."""
+def set_visibility(
+    plane: bpy.types.Object, scene: bpy.types.Scene, mapping: FrameMapping, visibility: Visibility
+) -> None:
+    """Show a plane of a scene always, in the frames of its shot only, or never."""
     edges = (mapping.frame_start - 1, mapping.frame_start, mapping.frame_end + 1)
     _delete_keys(plane, ("hide_viewport", "hide_render"), edges)
     plane.hide_viewport = plane.hide_render = visibility == "hidden"
@@ -108,6 +110,8 @@ def set_visibility(plane: bpy.types.Object, mapping: FrameMapping, visibility: V
         plane.hide_viewport = plane.hide_render = scene_frame != mapping.frame_start
         plane.keyframe_insert("hide_viewport", frame=scene_frame)
         plane.keyframe_insert("hide_render", frame=scene_frame)
+    inside = mapping.frame_start <= scene.frame_current <= mapping.frame_end
+    plane.hide_viewport = plane.hide_render = not inside  # Blender looks at keys when the frame changes
 
 
 def remove_plane(plane: bpy.types.Object) -> None:
@@ -165,10 +169,18 @@ def frustum_quad(path: CameraPath, depths: np.ndarray) -> tuple[np.ndarray, np.n
     return centres, size_px / focal * depths[:, None]
 
 
-def _place(plane: bpy.types.Object, centres: np.ndarray, sizes: np.ndarray, mapping: FrameMapping) -> None:
+def _place(
+    plane: bpy.types.Object,
+    centres: np.ndarray,
+    sizes: np.ndarray,
+    mapping: FrameMapping,
+    frame_current: int,
+) -> None:
     rows = np.column_stack([centres, sizes])
     changes = bool(np.any(np.ptp(rows, axis=0) > 1e-6 * np.abs(rows).max()))
-    for j in range(len(rows) if changes else 1):
+    # The frame that is shown comes last: Blender looks at keys when the frame changes, and not before.
+    shown = min(max(frame_current - mapping.frame_start, 0), len(rows) - 1)
+    for j in (*range(len(rows)), shown) if changes else (0,):
         plane.location = centres[j]
         plane.scale = (*sizes[j], 1.0)
         if changes:

@@ -184,6 +184,7 @@ class THREEDIMO_OT_connect(bpy.types.Operator):
         """Begin anew; the panel shows the outcome."""
         runtime.session().reconnect()
         runtime.tick_in_operator()
+        self.report({"INFO"}, "Looking for the server")
         return {"FINISHED"}
 
     def execute(self, _context: bpy.types.Context) -> set[str]:

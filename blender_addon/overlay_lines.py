@@ -55,9 +55,20 @@ def overlay_lines(path: CameraPath, first_frame: int, keyed: Iterable[int], metr
         path=positions,
         views=np.concatenate([_view(path, frame, depth_m) for frame in frames]) / metres,
         person=_person(path) / metres,
-        labels=tuple((tuple(map(float, positions[frame])), str(first_frame + frame)) for frame in frames),
+        labels=_labels(positions, frames, first_frame),
         distance_m=_first_distance_m(path),
     )
+
+
+def _labels(
+    positions: np.ndarray, frames: list[int], first_frame: int
+) -> tuple[tuple[tuple[float, float, float], str], ...]:
+    """The numbers of the drawn frames; those of one place share a label, or none could be read."""
+    numbers: dict[tuple[float, float, float], list[str]] = {}
+    for frame in frames:
+        x, y, z = np.round(positions[frame], 6).tolist()
+        numbers.setdefault((x, y, z), []).append(str(first_frame + frame))
+    return tuple((place, ", ".join(shared)) for place, shared in numbers.items())
 
 
 def _drawn_frames(num_frames: int, keyed: Iterable[int]) -> list[int]:

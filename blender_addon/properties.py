@@ -90,6 +90,7 @@ class ThreeDimoShot(bpy.types.PropertyGroup):
     plane_place: EnumProperty(name="Plane", description="How far away the plane is", items=PLANE_PLACES)
     shown: StringProperty(description="Job id of the take on the plane")
     previewed: StringProperty(description="Job id of the take that is on the plane as it denoises")
+    plane_hidden: BoolProperty(description="A shot of its camera with some of its frames is shown instead")
     fitted: StringProperty(description="Camera work, picture size and place that the plane was fitted to")
     chosen: StringProperty(description="Job id of the take that later ones do not displace")
     last_number: IntProperty()

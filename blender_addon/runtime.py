@@ -57,6 +57,7 @@ _to_place: list[Job] = []
 _to_remember: list[str] = []
 _num_checks = 0
 _checked_at = 0.0
+_settings: dict[int, tuple[float, ...]] = {}
 
 
 def current_session() -> Session | None:
@@ -96,10 +97,11 @@ def tick() -> None:
         # An undo step takes longer than all else, and so has the tick after the one that placed a take.
         filmed = _alone(current) and _take_turn(current)
         _place_ready()
-        changed_planes = _check_next_plane()
-        if changed or filmed or changed_planes or before != (current.connected, current.problem):
+        changed_planes, settings_changed = _check_next_plane(), _settings_changed()
+        connection_changed = before != (current.connected, current.problem)
+        if changed or filmed or changed_planes or connection_changed or settings_changed:
             redraw_panel()
-        if previewed:
+        if previewed or settings_changed:
             redraw_views()
     except Exception:
         # A timer that raises is taken off by Blender: nothing would ever arrive again.
@@ -299,6 +301,28 @@ def _check_next_plane() -> bool:
         return False
     _num_checks += 1
     return take_planes.check_plane(*shots[_num_checks % len(shots)])
+
+
+def _settings_changed() -> bool:
+    """Whether a scene that is looked at got other frames or another picture size since the last tick.
+
+    They are set elsewhere, in the timeline for example, and Blender redraws only that: the panel would go on
+    saying what holds no more.
+    """
+    global _settings
+    manager = bpy.context.window_manager
+    scenes = {window.scene for window in manager.windows} if manager else ()
+    found = {scene.session_uid: _frames_and_size(scene) for scene in scenes}
+    changed = any(_settings.get(uid, settings) != settings for uid, settings in found.items())
+    _settings = found
+    return changed
+
+
+def _frames_and_size(scene: bpy.types.Scene) -> tuple[float, ...]:
+    render = scene.render
+    frames = (scene.frame_start, scene.frame_end, render.fps, render.fps_base)
+    size = (render.resolution_x, render.resolution_y, render.resolution_percentage)
+    return (*frames, *size, render.pixel_aspect_x, render.pixel_aspect_y)
 
 
 def _alone(current: Session) -> bool:

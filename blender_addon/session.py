@@ -279,7 +279,7 @@ class Session:
             case Connected():
                 self.problem = None
             case ConnectionLost():
-                self.problem = ServerUnreachable(event.reason)
+                self.problem = _lost(event.reason)
             case Refused(job_id=None):
                 self.problem = _in_blenders_words(event.error)
             case Jobs():
@@ -370,6 +370,14 @@ class Session:
             self._end(job, "failed", UnwritableFolder(f"cannot be made: {error.strerror}", given=job.folder))
         else:
             job.state, job.moved, job.total = "fetching", 0, 0
+
+
+def _lost(reason: str) -> ThreeDimoError:
+    """What the panel says meanwhile; a server that was looked for in vain comes with what to do already."""
+    said = "What to do" in reason
+    return ServerUnreachable(
+        reason, remedy=None if said else "wait: jobs go on where they were once it answers"
+    )
 
 
 def _in_blenders_words(error: ThreeDimoError) -> ThreeDimoError:

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The shots that were made, with their takes, and the batch. Drawing only, as in `panels`."""
 
+from datetime import datetime
+
 import bpy
 
 from . import runtime
@@ -54,7 +56,7 @@ def _draw_shot(
     row.label(text=f"{shot.name}  {shot.frame_start}-{last}")
     shown = next((take for take in shot.takes if take.job_id == shot.shown), None)
     if shown is not None:
-        _draw_stepper(row, index, shot, shown)
+        _draw_stepper(box.row(align=True), index, shot, shown)  # a row of its own, or the name had no room
     for take in shot.takes:
         _draw_progress(box, take, session)
     for take in shot.takes:
@@ -73,7 +75,7 @@ def _draw_shot(
 def _draw_stepper(row: bpy.types.UILayout, index: int, shot: ThreeDimoShot, shown: ThreeDimoTake) -> None:
     for step, icon in ((-1, "TRIA_LEFT"), (1, "TRIA_RIGHT")):
         side = row.row(align=True)
-        side.enabled = len(shot.takes) > 1
+        side.enabled = any(take.state == "ready" and take != shown for take in shot.takes)
         button = side.operator("threedimo.step_take", text="", icon=icon)
         button.shot, button.step = index, step
         if step < 0:
@@ -93,7 +95,8 @@ def _draw_progress(box: bpy.types.UILayout, take: ThreeDimoTake, session: Sessio
     if job is None:
         return
     row = box.row(align=True)
-    row.progress(factor=job.fraction, text=f"Take {take.number}: {job.sentence()}", type="BAR")
+    words = job.sentence() if session.connected or job.state == "preparing" else "waiting for the server"
+    row.progress(factor=job.fraction, text=f"Take {take.number}: {words}", type="BAR")
     row.operator("threedimo.cancel", text="", icon="CANCEL").job_id = take.job_id
 
 
@@ -101,7 +104,7 @@ def _draw_take(column: bpy.types.UILayout, shot: ThreeDimoShot, take: ThreeDimoT
     row = column.row(align=True)
     show = row.row(align=True)
     show.enabled = take.state == "ready"
-    icon = "HIDE_OFF" if shot.shown == take.job_id else "HIDE_ON"
+    icon = "HIDE_OFF" if shot.shown == take.job_id and not shot.plane_hidden else "HIDE_ON"
     show.operator("threedimo.show_take", text="", icon=icon).job_id = take.job_id
     row.label(
         text=f"Take {take.number}, {take.state}", icon="SOLO_ON" if shot.chosen == take.job_id else "BLANK1"
@@ -113,7 +116,7 @@ def _draw_take(column: bpy.types.UILayout, shot: ThreeDimoShot, take: ThreeDimoT
     row.operator("threedimo.regenerate", text="", icon="ADD").job_id = take.job_id
     row.operator("threedimo.delete_take", text="", icon="X").job_id = take.job_id
     facts = (
-        f"Seed {take.seed}, {take.queued_at[:16].replace('T', ' ')} UTC",
+        f"Seed {take.seed}, {_local_time(take.queued_at)}",
         f"Model {take.model_id or 'not known yet'}",
         f"Camera {take.camera_hash[:8]}",
         take.text,
@@ -121,6 +124,14 @@ def _draw_take(column: bpy.types.UILayout, shot: ThreeDimoShot, take: ThreeDimoT
     for fact in (*facts, take.made_as):
         for line in wrapped(fact, width_px):
             column.label(text=line)
+
+
+def _local_time(queued_at: str) -> str:
+    try:
+        moment = datetime.fromisoformat(queued_at)
+    except ValueError:  # a take of an older file
+        return queued_at
+    return f"{moment.astimezone():%Y-%m-%d %H:%M}"
 
 
 class THREEDIMO_PT_batch(Tab, bpy.types.Panel):

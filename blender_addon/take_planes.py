@@ -23,6 +23,7 @@ from .plane_material import (
 from .properties import ThreeDimoShot, ThreeDimoTake
 from .take_records import Found, take_folder, take_mapping
 from .takes import CAMERA_FILE, is_complete
+from .timeline import FrameMapping
 
 
 def place_take(found: Found) -> None:
@@ -55,8 +56,7 @@ def show_take(found: Found) -> None:
     show_frames(plane, frames, mapping)
     match_view(plane, scene)
     shot.shown, shot.previewed, take.placed, take.message = take.job_id, "", True, ""
-    set_visibility(plane, mapping, "shot" if shot.is_cut else "always")
-    _hide_others(scene, shot)
+    _let_be_seen(scene, shot, plane, mapping)
 
 
 def place_plane(scene: bpy.types.Scene, shot: ThreeDimoShot, place: PlanePlace) -> None:
@@ -100,8 +100,7 @@ def show_preview(found: Found, jpeg: bytes) -> bool:
         raise
     if shot.previewed != take.job_id:
         shot.previewed = take.job_id
-        set_visibility(plane, take_mapping(shot, take), "shot" if shot.is_cut else "always")
-        _hide_others(scene, shot)
+        _let_be_seen(scene, shot, plane, take_mapping(shot, take))
     return True
 
 
@@ -272,11 +271,16 @@ def _frames_are_gone(take: ThreeDimoTake) -> UnreadableMedia:
     )
 
 
-def _hide_others(scene: bpy.types.Scene, shown: ThreeDimoShot) -> None:
-    for shot in _others_in_the_way(scene, shown):
-        plane = shot_plane(scene, shot)
-        if plane is not None:
-            set_visibility(plane, take_mapping(shot, shot.takes[0]), "hidden")
+def _let_be_seen(
+    scene: bpy.types.Scene, shot: ThreeDimoShot, plane: bpy.types.Object, mapping: FrameMapping
+) -> None:
+    set_visibility(plane, scene, mapping, "shot" if shot.is_cut else "always")
+    shot.plane_hidden = False
+    for other in _others_in_the_way(scene, shot):
+        other_plane = shot_plane(scene, other)
+        if other_plane is not None:
+            set_visibility(other_plane, scene, take_mapping(other, other.takes[0]), "hidden")
+            other.plane_hidden = True
 
 
 def _others_in_the_way(scene: bpy.types.Scene, shown: ThreeDimoShot) -> list[ThreeDimoShot]:

@@ -119,8 +119,9 @@ def same_take(scene: bpy.types.Scene, key: ShotKey, sheet: TakeSheet) -> int:
 
 
 def sameness(shot: ThreeDimoShot, take: ThreeDimoTake) -> str:
-    """That a take is an earlier one once more, in words; "" if it is not, or that one is gone."""
-    if not take.same_as or all(other.number != take.same_as for other in shot.takes):
+    """That a take is an earlier one once more, in words; "" if it is not, or one of both is gone."""
+    gone = take.state in ENDED_BADLY or all(other.number != take.same_as for other in shot.takes)
+    if not take.same_as or gone:
         return ""
     return f"Take {take.number} is the same as take {take.same_as}: change the seed for another one"
 

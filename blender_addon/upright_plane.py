@@ -61,13 +61,16 @@ def upright_points(path: CameraPath, metres: float) -> np.ndarray:
     return (path.positions[:, None] + rays * lengths[..., None]) / metres
 
 
-def stand_upright(plane: bpy.types.Object, points: np.ndarray, mapping: FrameMapping) -> None:
+def stand_upright(
+    plane: bpy.types.Object, points: np.ndarray, mapping: FrameMapping, frame_current: int
+) -> None:
     """Give a plane the shape of these points, frame by frame; it follows no camera any more.
 
     Args:
         plane: Made by `make_plane`, without keys of its place.
         points: As `upright_points` gives them.
         mapping: Which scene frames the shot has.
+        frame_current: The scene frame that is shown.
     """
     origin = points[0].mean(axis=0)
     mesh = _grid(plane.name, points[0] - origin)
@@ -85,6 +88,9 @@ def stand_upright(plane: bpy.types.Object, points: np.ndarray, mapping: FrameMap
     for j, key in enumerate(keys.key_blocks):
         keys.eval_time = key.frame
         keys.keyframe_insert("eval_time", frame=mapping.frame_start + j)
+    # Blender looks at keys when the frame changes, and not before.
+    shown = min(max(frame_current - mapping.frame_start, 0), len(points) - 1)
+    keys.eval_time = keys.key_blocks[shown].frame
 
 
 def is_upright(plane: bpy.types.Object) -> bool:

@@ -179,6 +179,39 @@ def test_plane_follows_lens_and_distance(blender, scene, add_camera, place, rend
         np.testing.assert_allclose(evaluated.matrix_world.translation, (0, 0, 0), atol=1e-4)
 
 
+@pytest.mark.parametrize("where", ["SUBJECT", "UPRIGHT"])
+@pytest.mark.parametrize(("shown", "keyed"), [(3, 3), (40, 9)])
+def test_plane_is_where_it_belongs_before_the_frame_changes(
+    blender, scene, add_camera, place, addon, where, shown, keyed
+):
+    """Blender looks at keys when the frame changes; until then the plane stood as in the last one."""
+    camera = add_camera()
+    camera.rotation_euler = (np.pi / 2, 0.0, 0.0)
+    for scene_frame, y in ((1, -3.0), (9, -8.0)):
+        camera.location = (0.0, y, 0.0)
+        camera.keyframe_insert("location", frame=scene_frame)
+    scene.frame_start, scene.frame_end = 1, 9
+    scene.frame_set(shown)
+    mapping, plane = place(camera)
+    path = addon("scene_camera").sample_camera(scene, camera).for_size(16, 16)
+    addon("image_plane").fit_plane(plane, scene, camera, path, mapping, where)
+    addon("image_plane").set_visibility(plane, scene, mapping, "shot")
+
+    def stands():
+        mesh = plane.evaluated_get(blender.context.evaluated_depsgraph_get()).to_mesh()
+        return plane.matrix_world.copy(), [vertex.co.copy() for vertex in mesh.vertices]
+
+    blender.context.view_layer.update()
+    matrix, corners = stands()
+    hidden = plane.hide_render
+    scene.frame_set(keyed + 1)
+    scene.frame_set(shown)
+
+    np.testing.assert_allclose(matrix, stands()[0], atol=1e-5)
+    np.testing.assert_allclose(corners, stands()[1], atol=1e-5)
+    assert hidden == plane.hide_render == (shown > 9)
+
+
 def test_frames_are_the_right_way_round(blender, scene, add_camera, addon, place, render, tmp_path):
     scene.frame_start, scene.frame_end = 1, 5
     camera = add_camera()

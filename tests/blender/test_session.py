@@ -206,3 +206,25 @@ def test_one_bar_covers_the_whole_job_and_never_goes_back(make_session, addon, t
     running("denoising", 1)
     assert job.fraction == seen["fetching"]
     assert job.sentence() == "denoising 1/1"
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "value"),
+    [("scene", "frame_end", 48), ("render", "fps", 30), ("render", "resolution_x", 640)],
+)
+def test_panel_is_drawn_anew_when_frames_or_size_are_changed_elsewhere(
+    scene, addon, no_server, monkeypatch, owner, name, value
+):
+    drawn = []
+    monkeypatch.setattr(addon("runtime"), "redraw_panel", lambda: drawn.append(1))
+    for _ in range(3):
+        addon("runtime").tick()
+    drawn.clear()
+    addon("runtime").tick()
+    assert not drawn
+
+    setattr(scene if owner == "scene" else scene.render, name, value)
+    addon("runtime").tick()
+    addon("runtime").tick()
+
+    assert drawn == [1]

@@ -337,8 +337,12 @@ def test_longer_shot_of_the_same_camera_hides_the_one_before(blender, scene, cam
     blender.ops.threedimo.reattach()
 
     first, second = scene.threedimo.shots
-    assert first.plane.hide_render
-    assert not second.plane.hide_render
+    assert (first.plane.hide_render, second.plane.hide_render) == (True, False)
+    assert (first.plane_hidden, second.plane_hidden) == (True, False), "the eye of its take is closed"
+
+    assert blender.ops.threedimo.show_take(job_id=first.shown) == {"FINISHED"}
+    assert (first.plane.hide_render, second.plane.hide_render) == (False, True)
+    assert (first.plane_hidden, second.plane_hidden) == (False, True)
 
 
 @pytest.mark.parametrize("job_id", ["../elsewhere", "", "A0E0D0C0-1111-4222-8333-000000000001"])

@@ -126,6 +126,22 @@ def test_silence_is_a_loss_and_the_server_is_found_again(server, connect):
     watcher.until(Connected)
 
 
+def test_a_silent_server_that_turns_out_to_have_ended_is_told_as_that(server, connect):
+    ended = [False]
+
+    def find_server() -> ConnectionInfo:
+        if ended[0]:
+            raise ServerUnreachable("the server has ended")
+        return server.info
+
+    watcher = connect(find_server)
+    watcher.until(Connected)
+    server.mute, ended[0] = True, True
+    assert "not answered" in watcher.until(ConnectionLost).reason
+    watcher.rest(1.0)
+    assert [loss.reason for loss in watcher.of(ConnectionLost)][1:] == ["the server has ended."]
+
+
 def test_a_program_that_did_not_pump_for_long_loses_nothing(connect):
     watcher = connect()
     watcher.until(Connected)

@@ -77,7 +77,7 @@ class Link:
         self._opened_at = 0.0
         self._retry_at = 0.0
         self._pause_s = timing.retry_s
-        self._loss_told = False
+        self._told_loss: str | None = None
         self._was_up = False
 
     @property
@@ -136,18 +136,20 @@ class Link:
                 continue
             since = channel.asked_at if channel.welcomed else self._opened_at
             if since is not None and now - since >= self._timing.lost_s:
-                silent_s = now - since
-                self.lose(f"the server has not answered for {silent_s:.0f} s", now)
+                self.lose(f"the server has not answered for more than {self._timing.lost_s:.0f} s", now)
                 return
 
     def lose(self, reason: str, now: float) -> None:
-        """Give this connection up; a fresh one is tried after a pause. The loss is told once."""
+        """Give this connection up; a fresh one is tried after a pause. Each reason is told once on end.
+
+        A server that was killed is silent first; that its process has ended is known at the next attempt.
+        """
         self._close_channels()
         self._retry_at = now + self._pause_s
         self._pause_s = min(2 * self._pause_s, self._timing.max_retry_s)
-        if not self._loss_told:
+        if reason != self._told_loss:
             self.news.append(ConnectionLost(reason))
-            self._loss_told = True
+            self._told_loss = reason
 
     def wait(self, timeout_s: float, now: float) -> None:
         """Sleep until something can be received, something is due, or the time is over."""
@@ -236,7 +238,7 @@ class Link:
         self.capabilities = welcome.capabilities
         if self.up and not already_up:
             self._pause_s = self._timing.retry_s
-            self._loss_told = False
+            self._told_loss = None
             self._was_up = True
             self.news.append(Connected(welcome.capabilities))
 

@@ -40,7 +40,11 @@ def test_server_that_freezes_is_noticed_and_never_waited_for(scene, server, job,
     assert statistics.median(took_s) < 0.005
     assert max(took_s) < A_WAIT_S
     assert not job.ended
-    assert "threedimo.connect" in drawn("panels", "THREEDIMO_PT_shot").operators
+    panel = drawn("panels", "THREEDIMO_PT_shot")
+    assert "threedimo.connect" in panel.operators
+    assert "the server has not answered for more than" in panel.text
+    assert "jobs go on where they were once it answers" in panel.text
+    assert "Take 1: waiting for the server" in drawn("take_panels", "THREEDIMO_PT_takes").labels
     server.mute = False
     tick(lambda: addon("runtime").session().connected)
     server.call(lambda: server.finish(job.job_id, result_files()))
