@@ -73,9 +73,9 @@ class THREEDIMO_PT_shot(Tab, bpy.types.Panel):
         column.use_property_decorate = False
         column.prop(settings, "reference_source")
         if REFERENCE_INPUTS[settings.reference_source]:
-            column.prop(settings, REFERENCE_INPUTS[settings.reference_source])
+            _draw_input(column, settings, REFERENCE_INPUTS[settings.reference_source])
         column.prop(settings, "driving_source")
-        column.prop(settings, DRIVING_INPUTS[settings.driving_source])
+        _draw_input(column, settings, DRIVING_INPUTS[settings.driving_source])
         if settings.driving_source == "FILE" and is_picture(Path(settings.driving_footage)):
             column.prop(settings, "driving_fps")
         if settings.driving_source == "OBJECT" and settings.driving_object is not None:
@@ -135,6 +135,13 @@ class THREEDIMO_PT_shot(Tab, bpy.types.Panel):
         if problem is not None:
             label, error = problem
             explain(layout, f"{label}: {error}", width_px)
+
+
+def _draw_input(column: bpy.types.UILayout, settings: bpy.types.PropertyGroup, name: str) -> None:
+    """An input below the choice of its kind, as wide as the sidebar: the ends of paths tell them apart."""
+    row = column.row()
+    row.use_property_split = False
+    row.prop(settings, name, text="")
 
 
 def _draw_no_server(layout: bpy.types.UILayout, session: Session | None, width_px: float) -> None:
