@@ -108,6 +108,13 @@ def test_missing_files_and_folders_are_named(view, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_content_in_place_of_a_file_name_is_told_in_a_line(view, tmp_path):
+    MOVES["static"](view(), 49, 8).to_json(tmp_path / "shot.json")
+    with pytest.raises(InvalidCameraPath, match="takes the name of a file, not what is in it") as refused:
+        CameraPath.from_json((tmp_path / "shot.json").read_text())
+    assert len(str(refused.value)) < 200
+
+
 def test_writing_replaces_and_leaves_nothing_else(view, tmp_path):
     path = MOVES["static"](view(), 2, 8)
     path.to_json(tmp_path / "shot.json")

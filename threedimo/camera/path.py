@@ -180,8 +180,14 @@ class CameraPath:
 
         Raises:
             InvalidCameraPath: The file is missing, too large, not of this format, or holds an impossible
-                path. The message names the file.
+                path. The message names the file. Or its content was given instead of its name.
         """
+        if str(path).lstrip().startswith("{"):
+            raise InvalidCameraPath(
+                "from_json takes the name of a file, not what is in it",
+                given=f"{str(path)[:40]}...",
+                remedy="give the file's path",
+            )
         file = Path(path)
         document = storage.read_document(file)
         try:
