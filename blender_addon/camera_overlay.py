@@ -26,7 +26,7 @@ from threedimo.errors import ThreeDimoError
 
 from .camera_reading import is_stale, keyed_frames
 from .overlay_lines import OverlayLines, overlay_lines
-from .runtime import redraw_views
+from .redraw import redraw_views
 from .shots import Shot, read_camera, single_shot
 from .text_lines import wrapped
 

@@ -17,7 +17,7 @@ from bpy.app.handlers import persistent
 
 from threedimo.errors import InvalidCameraPath
 
-from .runtime import redraw_panel
+from .redraw import redraw_panel
 from .scene_camera import shot_camera
 
 _BETWEEN = "|"

@@ -17,6 +17,7 @@ from . import camera_overlay, camera_reading, dispatch, filming, runtime, shots,
 from .batch import batch_scenes
 from .jobs import Job
 from .preferences import server_python
+from .redraw import redraw_panel
 from .take_records import find_take, sameness
 
 
@@ -141,7 +142,7 @@ class THREEDIMO_OT_cancel(bpy.types.Operator):
     def execute(self, _context: bpy.types.Context) -> set[str]:
         """Ask for the cancellation; the job's state says when it happened. Filming stops at once."""
         if filming.cancel(self.job_id):
-            runtime.redraw_panel()
+            redraw_panel()
             return {"FINISHED"}
         if self.job_id not in runtime.session().jobs:
             self.report({"WARNING"}, "This job is not running")

@@ -24,6 +24,7 @@ from .jobs import ENDED_BADLY, UNSENT_STATES, Job
 from .local_server import LocalServer
 from .preferences import server_connection
 from .properties import ThreeDimoShot
+from .redraw import WatchedSettings, redraw_panel, redraw_views
 from .session import Session
 from .take_records import Found, ShotKey
 from .takes import read_order
@@ -57,7 +58,7 @@ _to_place: list[Job] = []
 _to_remember: list[str] = []
 _num_checks = 0
 _checked_at = 0.0
-_settings: dict[int, tuple[float, ...]] = {}
+_settings = WatchedSettings()
 
 
 def current_session() -> Session | None:
@@ -97,7 +98,7 @@ def tick() -> None:
         # An undo step takes longer than all else, and so has the tick after the one that placed a take.
         filmed = _alone(current) and _take_turn(current)
         _place_ready()
-        changed_planes, settings_changed = _check_next_plane(), _settings_changed()
+        changed_planes, settings_changed = _check_next_plane(), _settings.changed()
         connection_changed = before != (current.connected, current.problem)
         if changed or filmed or changed_planes or connection_changed or settings_changed:
             redraw_panel()
@@ -197,26 +198,6 @@ def forget(job_id: str) -> None:
     take_records.remove_take(take_records.require_take(job_id))
 
 
-def redraw_panel() -> None:
-    """Redraw the sidebars alone: drawing whole views is what makes an animation stutter."""
-    _redraw("UI")
-
-
-def redraw_views() -> None:
-    """Redraw the views themselves, as often as there is something new on a plane."""
-    _redraw("WINDOW")
-
-
-def _redraw(region_type: str) -> None:
-    manager = bpy.context.window_manager
-    for window in manager.windows if manager else ():
-        for area in window.screen.areas:
-            if area.type == "VIEW_3D":
-                for region in area.regions:
-                    if region.type == region_type:
-                        region.tag_redraw()
-
-
 def _update_record(job: Job) -> None:
     found = take_records.find_take(job.job_id) or _restore_record(job)
     if found is not None:  # else the scene was deleted; the files stay
@@ -301,28 +282,6 @@ def _check_next_plane() -> bool:
         return False
     _num_checks += 1
     return take_planes.check_plane(*shots[_num_checks % len(shots)])
-
-
-def _settings_changed() -> bool:
-    """Whether a scene that is looked at got other frames or another picture size since the last tick.
-
-    They are set elsewhere, in the timeline for example, and Blender redraws only that: the panel would go on
-    saying what holds no more.
-    """
-    global _settings
-    manager = bpy.context.window_manager
-    scenes = {window.scene for window in manager.windows} if manager else ()
-    found = {scene.session_uid: _frames_and_size(scene) for scene in scenes}
-    changed = any(_settings.get(uid, settings) != settings for uid, settings in found.items())
-    _settings = found
-    return changed
-
-
-def _frames_and_size(scene: bpy.types.Scene) -> tuple[float, ...]:
-    render = scene.render
-    frames = (scene.frame_start, scene.frame_end, render.fps, render.fps_base)
-    size = (render.resolution_x, render.resolution_y, render.resolution_percentage)
-    return (*frames, *size, render.pixel_aspect_x, render.pixel_aspect_y)
 
 
 def _alone(current: Session) -> bool:

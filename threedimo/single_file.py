@@ -24,18 +24,17 @@ from threedimo.weight_files import file_shapes, require_shapes
 
 WEIGHTS = Path("transformer", "diffusion_pytorch_model.safetensors")
 _FORMATS = frozenset({"F16", "BF16", "F32"})
-_PICKLED = frozenset({".bin", ".ckpt", ".pt", ".pth"})
 
 
 def check_single_file(file: Path, base: Path) -> None:
     """Look at a file's header, and compare it with the generator of a stock model; nothing is loaded.
 
     Raises:
-        InvalidModel: It is missing, damaged, pickled, in eight bits, or of another generator.
+        InvalidModel: It is missing, damaged, no safetensors, in eight bits, or of another generator.
     """
-    if file.suffix in _PICKLED:
+    if file.suffix != ".safetensors":
         raise InvalidModel(
-            "pickled weights are not read, because they can run any code",
+            "weights are read from safetensors only: pickled ones can run any code",
             given=file,
             allowed="a .safetensors file",
             remedy="look for the same weights as safetensors",

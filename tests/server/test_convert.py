@@ -138,7 +138,7 @@ def test_file_of_another_generator_is_refused_and_nothing_written(
 
 def test_file_that_is_no_safetensors_is_refused(tiny_stock_folder, file, tmp_path):
     (tmp_path / "tuned.pth").write_bytes(b"cos\nsystem\n")
-    with pytest.raises(InvalidModel, match="pickled weights are not read"):
+    with pytest.raises(InvalidModel, match="weights are read from safetensors only"):
         write_model(tmp_path / "tuned.pth", str(tiny_stock_folder), tmp_path)
     file.write_bytes(file.read_bytes()[:-100])
     with pytest.raises(InvalidModel, match=r"tuned\.safetensors is damaged"):
@@ -148,5 +148,5 @@ def test_file_that_is_no_safetensors_is_refused(tiny_stock_folder, file, tmp_pat
 
 
 def test_base_must_be_a_stock_model(tiny_pipeline_folder, file, tmp_path):
-    with pytest.raises(InvalidModel):
+    with pytest.raises(InvalidModel, match=r"transformer in model_index\.json is not what it may be"):
         write_model(file, str(tiny_pipeline_folder), tmp_path)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from typing import Any, ClassVar, Self
 
 import torch
+from accelerate import init_empty_weights
 from diffusers.models.modeling_utils import ModelMixin
 from einops import rearrange
 from torch import Tensor, nn
@@ -69,30 +70,56 @@ def motion_context(
     return torch.cat([rearrange(tokens, "b f k d -> b (f k) d") for tokens in given], dim=1), rotary
 
 
-def take_over(
-    adapted: nn.Module,
-    base: ModelMixin,
-    blocks: Iterable[nn.Module],
-    new_layer: Callable[[], MotionAttention],
-) -> None:
-    """Give a generator without values those of its base, and every block an untrained motion layer.
+class MotionGenerator:
+    """What a generator with motion attention in every block can do, whatever its family; a mixin.
 
-    The base's own tensors are taken, without a copy: a generator of many gigabytes is there once.
-
-    Raises:
-        ValueError: The base is of another family.
+    Attributes:
+        BLOCKS: Name of the list of blocks.
     """
-    # Each tensor keeps the type it has in the base, which may hold some in float32 on purpose.
-    _, unexpected = adapted.load_state_dict(base.state_dict(), strict=False, assign=True)
-    if unexpected:
-        raise ValueError(
-            f"the base transformer has tensors that {type(adapted).__name__} has not: {unexpected[:5]}"
-        )
-    for block in blocks:
-        setattr(block, MOTION_LAYER, new_layer().to(base.device, base.dtype))
-    nn.Module.to(adapted, base.device)  # for the buffers
 
+    BLOCKS: ClassVar[str]
 
-def motion_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
-    """The parameters that the method adds, by name: what an adapter checkpoint holds."""
-    return {name: p for name, p in model.named_parameters() if f".{MOTION_LAYER}." in name}
+    @classmethod
+    def from_transformer(
+        cls,
+        base: ModelMixin,
+        *,
+        motion_dim: int = 768,
+        motion_inner_dim: int = 512,
+        motion_num_heads: int = 8,
+    ) -> Self:
+        """Add untrained motion attention to a pretrained generator of the same family.
+
+        The result computes exactly what `base` computes until the motion layers are trained. It takes over
+        the base's own tensors, without a copy: a generator of many gigabytes is there once. Use this rather
+        than `from_pretrained` on a base checkpoint, which would leave the new tensors without values.
+
+        Raises:
+            ValueError: The base is of another family.
+        """
+        known = {name: value for name, value in base.config.items() if not name.startswith("_")}
+        sizes: dict[str, Any] = {
+            "motion_dim": motion_dim,
+            "motion_inner_dim": motion_inner_dim,
+            "motion_num_heads": motion_num_heads,
+        }
+        with init_empty_weights():
+            adapted: Any = cls(**known, **sizes)
+        # Each tensor keeps the type it has in the base, which may hold some in float32 on purpose.
+        _, unexpected = adapted.load_state_dict(base.state_dict(), strict=False, assign=True)
+        if unexpected:
+            raise ValueError(
+                f"the base transformer has tensors that {cls.__name__} has not: {unexpected[:5]}"
+            )
+        width = known["num_attention_heads"] * known["attention_head_dim"]
+        eps = known.get("eps", 1e-6)
+        for block in getattr(adapted, cls.BLOCKS):
+            layer = MotionAttention(width, motion_dim, motion_inner_dim, motion_num_heads, eps)
+            setattr(block, MOTION_LAYER, layer.to(base.device, base.dtype))
+        nn.Module.to(adapted, base.device)  # for the buffers
+        return adapted
+
+    def motion_parameters(self) -> dict[str, nn.Parameter]:
+        """The parameters that the method adds, by name: what an adapter checkpoint holds."""
+        assert isinstance(self, nn.Module)
+        return {name: p for name, p in self.named_parameters() if f".{MOTION_LAYER}." in name}

@@ -19,7 +19,6 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from accelerate import init_empty_weights
 from diffusers.configuration_utils import register_to_config
 from diffusers.hooks._helpers import TransformerBlockMetadata, TransformerBlockRegistry
 from diffusers.models.modeling_outputs import Transformer2DModelOutput
@@ -33,7 +32,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from threedimo.models.motion_attention import MotionAttention, Rotary
-from threedimo.models.motion_context import VideoTimeRotary, motion_context, motion_parameters, take_over
+from threedimo.models.motion_context import MotionGenerator, VideoTimeRotary, motion_context
 
 TEXT, GLYPHS, IMAGE = 0, 1, 2
 """Kinds of condition tokens, as the base numbers them."""
@@ -103,7 +102,7 @@ def _fed_forward(
     return tokens + gate[:, None] * feed_forward(normed)
 
 
-class MotionHunyuanVideo15Transformer3DModel(HunyuanVideo15Transformer3DModel):
+class MotionHunyuanVideo15Transformer3DModel(MotionGenerator, HunyuanVideo15Transformer3DModel):
     """HunyuanVideo-1.5 transformer with motion and camera control.
 
     The arguments that are not described here are those of `diffusers.HunyuanVideo15Transformer3DModel`.
@@ -114,6 +113,7 @@ class MotionHunyuanVideo15Transformer3DModel(HunyuanVideo15Transformer3DModel):
         motion_num_heads: Heads of the motion attention.
     """
 
+    BLOCKS = "transformer_blocks"
     _no_split_modules = [  # noqa: RUF012 - the names that diffusers looks for
         "MotionHunyuanVideo15TransformerBlock",
         "HunyuanVideo15PatchEmbed",
@@ -180,36 +180,6 @@ class MotionHunyuanVideo15Transformer3DModel(HunyuanVideo15Transformer3DModel):
             )
             for _ in range(num_layers)
         )
-
-    @classmethod
-    def from_transformer(
-        cls,
-        base: HunyuanVideo15Transformer3DModel,
-        *,
-        motion_dim: int = 768,
-        motion_inner_dim: int = 512,
-        motion_num_heads: int = 8,
-    ) -> MotionHunyuanVideo15Transformer3DModel:
-        """Add untrained motion attention to a pretrained transformer.
-
-        The result computes exactly what `base` computes until the motion layers are trained, and shares its
-        tensors.
-        """
-        known = {name: value for name, value in base.config.items() if not name.startswith("_")}
-        width = known["num_attention_heads"] * known["attention_head_dim"]
-        motion: dict[str, Any] = {
-            "motion_dim": motion_dim,
-            "motion_inner_dim": motion_inner_dim,
-            "motion_num_heads": motion_num_heads,
-        }
-        with init_empty_weights():
-            adapted = cls(**known, **motion)
-        take_over(adapted, base, adapted.transformer_blocks, lambda: MotionAttention(width, *motion.values()))
-        return adapted
-
-    def motion_parameters(self) -> dict[str, nn.Parameter]:
-        """The parameters that the method adds, by name: what an adapter checkpoint holds."""
-        return motion_parameters(self)
 
     @apply_lora_scale("attention_kwargs")
     def forward(

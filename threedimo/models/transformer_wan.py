@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from accelerate import init_empty_weights
 from diffusers.configuration_utils import register_to_config
 from diffusers.hooks._helpers import TransformerBlockMetadata, TransformerBlockRegistry
 from diffusers.models.modeling_outputs import Transformer2DModelOutput
@@ -20,7 +19,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from threedimo.models.motion_attention import MotionAttention, Rotary
-from threedimo.models.motion_context import VideoTimeRotary, motion_context, motion_parameters, take_over
+from threedimo.models.motion_context import MotionGenerator, VideoTimeRotary, motion_context
 
 
 class MotionWanTransformerBlock(WanTransformerBlock):
@@ -90,7 +89,7 @@ def _added(tokens: Tensor, change: Tensor, gate: Tensor) -> Tensor:
     return (tokens.float() + (_in_groups(change, gate.shape[1]) * gate).flatten(1, 2)).type_as(tokens)
 
 
-class MotionWanTransformer3DModel(WanTransformer3DModel):
+class MotionWanTransformer3DModel(MotionGenerator, WanTransformer3DModel):
     """Wan transformer with motion and camera control; covers Wan2.2-TI2V-5B, 1.3B and 14B shapes.
 
     The arguments that are not described here are those of `diffusers.WanTransformer3DModel`.
@@ -101,6 +100,7 @@ class MotionWanTransformer3DModel(WanTransformer3DModel):
         motion_num_heads: Heads of the motion attention.
     """
 
+    BLOCKS = "blocks"
     _no_split_modules = ["MotionWanTransformerBlock"]  # noqa: RUF012 - the names that diffusers looks for
     _repeated_blocks = ["MotionWanTransformerBlock"]  # noqa: RUF012
     _cp_plan = {  # noqa: RUF012
@@ -166,38 +166,6 @@ class MotionWanTransformer3DModel(WanTransformer3DModel):
             )
             for _ in range(num_layers)
         )
-
-    @classmethod
-    def from_transformer(
-        cls,
-        base: WanTransformer3DModel,
-        *,
-        motion_dim: int = 768,
-        motion_inner_dim: int = 512,
-        motion_num_heads: int = 8,
-    ) -> MotionWanTransformer3DModel:
-        """Add untrained motion attention to a pretrained Wan transformer.
-
-        The result computes exactly what `base` computes until the motion layers are trained, and shares its
-        tensors. Use this rather than `from_pretrained` on a base checkpoint, which would leave the new
-        tensors without values.
-        """
-        known = {name: value for name, value in base.config.items() if not name.startswith("_")}
-        with init_empty_weights():
-            adapted = cls(
-                **known,
-                motion_dim=motion_dim,
-                motion_inner_dim=motion_inner_dim,
-                motion_num_heads=motion_num_heads,
-            )
-        width = known["num_attention_heads"] * known["attention_head_dim"]
-        sizes = (width, motion_dim, motion_inner_dim, motion_num_heads, known["eps"])
-        take_over(adapted, base, adapted.blocks, lambda: MotionAttention(*sizes))
-        return adapted
-
-    def motion_parameters(self) -> dict[str, nn.Parameter]:
-        """The parameters that the method adds, by name: what an adapter checkpoint holds."""
-        return motion_parameters(self)
 
     def forward(  # type: ignore[override] - explicit tokens instead of the base's attention_kwargs
         self,
