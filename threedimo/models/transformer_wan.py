@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from threedimo.models.motion_attention import MotionAttention, Rotary
 from threedimo.models.motion_context import MotionGenerator, VideoTimeRotary, motion_context
+from threedimo.models.picture_position import PicturePosition
 
 
 class MotionWanTransformerBlock(WanTransformerBlock):
@@ -98,6 +99,8 @@ class MotionWanTransformer3DModel(MotionGenerator, WanTransformer3DModel):
         motion_dim: Width of the motion and camera tokens.
         motion_inner_dim: Width inside the motion attention.
         motion_num_heads: Heads of the motion attention.
+        position_octaves: Frequencies of the tokens' places in the picture (`PicturePosition`); 0 for a stock
+            generator, which has none.
     """
 
     BLOCKS = "blocks"
@@ -130,6 +133,7 @@ class MotionWanTransformer3DModel(MotionGenerator, WanTransformer3DModel):
         motion_dim: int = 768,
         motion_inner_dim: int = 512,
         motion_num_heads: int = 8,
+        position_octaves: int = 0,
     ) -> None:
         super().__init__(
             patch_size=patch_size,
@@ -151,9 +155,11 @@ class MotionWanTransformer3DModel(MotionGenerator, WanTransformer3DModel):
         )
         self.register_to_config(num_layers=num_layers)
         self.motion_rope = VideoTimeRotary(motion_inner_dim // motion_num_heads)
+        inner_dim = num_attention_heads * attention_head_dim
+        self.picture_position = PicturePosition(inner_dim, position_octaves) if position_octaves else None
         self.blocks = nn.ModuleList(
             MotionWanTransformerBlock(
-                num_attention_heads * attention_head_dim,
+                inner_dim,
                 ffn_dim,
                 num_attention_heads,
                 qk_norm or "rms_norm_across_heads",
@@ -207,6 +213,8 @@ class MotionWanTransformer3DModel(MotionGenerator, WanTransformer3DModel):
             text = torch.cat([image, text], dim=1)
 
         grid = (latent_frames // patch_t, height // patch_h, width // patch_w)
+        if self.picture_position is not None:
+            tokens = self.picture_position(tokens, grid)
         motion, motion_rotary = motion_context(self.motion_rope, motion_tokens, camera_tokens, grid)
         for block in self.blocks:
             arguments = (tokens, text, modulation, rotary_emb, motion, motion_rotary)

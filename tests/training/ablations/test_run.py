@@ -163,3 +163,10 @@ def test_the_command_says_what_is_missing(tmp_path, capsys):
     assert "threedimo-train embedded" in capsys.readouterr().err
     assert main([*arguments, "--device", "cpu", "--variants", "no_camera"]) == 5
     assert not (tmp_path / "out").exists()
+
+
+def test_the_help_names_every_variant(capsys):
+    with pytest.raises(SystemExit):
+        main(["ablations", "--help"])
+    words = re.findall(r"\w+", capsys.readouterr().out)
+    assert set(VARIANTS) <= set(words)

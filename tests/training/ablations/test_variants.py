@@ -17,7 +17,7 @@ from threedimo_training.embedded.recipe import make_transformer
 from threedimo_training.method.flow_matching import noise_latents, predict_velocity
 
 PAPERS = {"smpl_pose", "stage_1_only", "stages_1_and_2", "channel_concatenation", "no_geometry_head"}
-OURS = {"no_hints", "no_warm_up", "no_place_head", "no_pairs"}
+OURS = {"no_hints", "no_warm_up", "no_picture_position", "no_place_head", "no_pairs"}
 
 
 @pytest.fixture(scope="module")
@@ -65,9 +65,9 @@ def test_stages_stop_where_they_say(ground):
         name: make_stage(VARIANTS[name], replace_recipe(ground, recipe))
         for name in (FULL, "stage_1_only", "stages_1_and_2")
     }
-    assert set(stages["stage_1_only"]._roles(0.999)) == {"same_view"}
-    assert stages["stages_1_and_2"]._roles(0.999).count("same_view") == 2
-    assert "same_view" not in stages[FULL]._roles(0.999)
+    assert set(stages["stage_1_only"].roles(0.999)) == {"same_view"}
+    assert stages["stages_1_and_2"].roles(0.999).count("same_view") == 2
+    assert "same_view" not in stages[FULL].roles(0.999)
 
 
 def replace_recipe(ground, recipe):
@@ -85,6 +85,16 @@ def test_losses_that_are_left_out_teach_nothing(ground):
         assert gradient(name, module) == 0
         assert gradient(FULL, module) > 0
     assert gradient("no_hints", "camera_encoder") == 0
+
+
+def test_without_picture_positions_they_stay_zeros(ground):
+    """And all other weights begin as the whole method's."""
+    full, without = (make_stage(VARIANTS[name], ground) for name in (FULL, "no_picture_position"))
+    for key, value in without.transformer.state_dict().items():
+        assert torch.equal(value, full.transformer.state_dict()[key]), key
+    places = set(without.transformer.picture_position.parameters())
+    assert not places & set(without.parameters())
+    assert set(full.transformer.picture_position.parameters()) <= set(full.parameters())
 
 
 def test_encoders_come_from_the_warm_up_or_not(ground):

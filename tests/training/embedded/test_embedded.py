@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan
 from safetensors.torch import load_file
 
 from threedimo.checkpoints import load_pipeline
@@ -18,9 +19,11 @@ from threedimo_training.embedded.export import export
 from threedimo_training.embedded.generator_stage import GeneratorStage
 from threedimo_training.embedded.latent_files import LatentFolder, person_share, write_latents
 from threedimo_training.embedded.recipe import SCHEDULES, EmbeddedRecipe, going_on, make_motion_encoder
+from threedimo_training.embedded.starting import take_start
 from threedimo_training.embedded.training import adopt_recipe, begun_recipe, train
 from threedimo_training.embedded.warm_up_stage import WarmUpStage
 from threedimo_training.method.schedule import GEOMETRY_WEIGHT
+from threedimo_training.samples.sample import ROLES
 from threedimo_training.shards.reader import ShardFolder
 from threedimo_training.trainer.loop import state_file
 from threedimo_training.trainer.stage import Stage
@@ -174,10 +177,38 @@ def test_a_model_is_trained_on_from_its_weights(work, tmp_path):
     for name, module in (("transformer", begun.transformer), ("ema_motion_encoder", begun.motion_encoder)):
         for key, value in module.state_dict().items():
             assert torch.equal(state[f"{name}/{key}"], value), (name, key)
+    export(further, folder, tmp_path / "again", print)
+    for name in ("latents_mean", "latents_std"):
+        assert AutoencoderKLWan.load_config(tmp_path / "again" / "vae")[name] == begun.vae.config[name]
     state_file(folder, "generator").unlink()
     assert train(replace(further, generator_steps=2), folder, 5, print)
     learned = load_file(state_file(folder, "generator"))
     assert any(not torch.equal(value, state[key]) for key, value in learned.items() if key in state)
+
+
+def test_who_starts_from_a_model_sees_all_views_from_the_first_step(work):
+    warm_up = WarmUpStage(RECIPE, CachedClips(work / "clips"))
+
+    def first_roles(recipe: EmbeddedRecipe) -> set[str]:
+        latents = LatentFolder(work / "latents")
+        stage = GeneratorStage(recipe, warm_up.clips, latents, warm_up.encoder)
+        return set(stage.roles(0.0))
+
+    recipe = replace(RECIPE, generator_pairs=8)
+    assert first_roles(recipe) == {"same_view"}
+    assert first_roles(replace(recipe, start="embedded")) == set(ROLES)
+
+
+def test_a_model_without_picture_positions_begins_with_zeros(work, tmp_path):
+    recipe = replace(RECIPE, size=64, num_frames=17, start="embedded")
+    clips = CachedClips(work / "clips")
+    stage = GeneratorStage(recipe, clips, LatentFolder(work / "latents"), WarmUpStage(recipe, clips).encoder)
+    torch.nn.init.normal_(stage.transformer.proj_out.weight)
+    take_start(stage, recipe, tmp_path)
+    known = load_pipeline("embedded", device="cpu", dtype=torch.float32).transformer.state_dict()
+    assert "picture_position.proj.weight" not in known
+    for name, value in stage.transformer.state_dict().items():
+        assert torch.equal(value, known.get(name, torch.zeros_like(value))), name
 
 
 def test_a_model_of_other_clips_is_no_start(tmp_path):

@@ -11,7 +11,7 @@ from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan
 
 from threedimo.errors import InvalidRequest, TrainingError
 from threedimo.models import MotionEncoder
-from threedimo_training.embedded.autoencoder_stage import AutoencoderStage, measure_statistics
+from threedimo_training.embedded.autoencoder_stage import AutoencoderStage, set_statistics
 from threedimo_training.embedded.cached_clips import CPU, CachedClips
 from threedimo_training.embedded.latent_files import LatentFolder
 from threedimo_training.embedded.recipe import EmbeddedRecipe
@@ -27,7 +27,8 @@ class Ground:
     """What all variants begin from.
 
     Attributes:
-        recipe: Of the embedded model, but with the ablations' steps and seed.
+        recipe: Of the embedded model, but with the ablations' steps and seed, and from nothing.
+        begun: The recipe that the work folder was begun with.
         work: Where it comes from.
         clips: To train on.
         latents: Of their targets.
@@ -36,6 +37,7 @@ class Ground:
     """
 
     recipe: EmbeddedRecipe
+    begun: EmbeddedRecipe
     work: Path
     clips: CachedClips
     latents: LatentFolder
@@ -55,7 +57,7 @@ class Ground:
         load_state(state_file(self.work, stage.name), stage.modules)
         autoencoder = stage.autoencoder.eval().requires_grad_(False)
         torch.nn.Module.to(autoencoder, self.clips.device)
-        measure_statistics(autoencoder, self.clips)
+        set_statistics(autoencoder, self.begun, self.clips)
         return autoencoder
 
 
@@ -77,11 +79,11 @@ def open_ground(work: Path, steps: int, seed: int, device: torch.device = CPU) -
         raise InvalidRequest(
             "steps or seed out of range", given=f"{steps} and {seed}", allowed="from 1 step, from seed 0"
         )
-    recipe = begun_recipe(work)
+    begun = begun_recipe(work)
     missing = [
         name
         for name, there in (
-            ("recipe.json", recipe is not None),
+            ("recipe.json", begun is not None),
             ("clips", any((work / "clips").glob("shard-*.safetensors"))),
             ("autoencoder", state_file(work, "autoencoder").exists()),
             ("warm_up", state_file(work, "warm_up").exists()),
@@ -89,9 +91,9 @@ def open_ground(work: Path, steps: int, seed: int, device: torch.device = CPU) -
         )
         if not there
     ]
-    if recipe is None or missing:
+    if begun is None or missing:
         raise _not_ready(work, f"no {', no '.join(missing)}")
-    recipe = replace(recipe, generator_steps=steps, seed=seed)
+    recipe = replace(begun, generator_steps=steps, seed=seed, start=None)
     clips = CachedClips(work / "clips", device, resident=device.type == "cuda")
     latents = LatentFolder(work / "latents", device)
     if len(latents) != len(clips):
@@ -100,7 +102,7 @@ def open_ground(work: Path, steps: int, seed: int, device: torch.device = CPU) -
     step, _ = load_state(state_file(work, warm_up.name), warm_up.modules)
     if step < recipe.warm_up_steps:
         raise _not_ready(work, f"{step} of {recipe.warm_up_steps} steps of the warm-up")
-    return Ground(recipe, work, clips, latents, warm_up.encoder, warm_up.heads.geometry)
+    return Ground(recipe, begun, work, clips, latents, warm_up.encoder, warm_up.heads.geometry)
 
 
 def _not_ready(work: Path, what: str) -> TrainingError:

@@ -31,7 +31,7 @@ METER = "motion_sensitivity"
 _WIDTH, _HEIGHT, _EDGE = 720, 260, 54
 _COLOURS = (
     *("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#17becf"),
-    *("#e377c2", "#8c564b", "#7f7f7f", "#bcbd22", "#393b79"),
+    *("#e377c2", "#8c564b", "#7f7f7f", "#bcbd22", "#393b79", "#637939"),
 )
 # Of neighbouring points, because each is one batch under one noise.
 _SMOOTHED_OVER = 3

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from threedimo.models import MotionEncoder
+from threedimo.models import MotionEncoder, MotionWanTransformer3DModel
 from threedimo_training.ablations.channel_transformer import ChannelMotionTransformer
 from threedimo_training.ablations.smpl_encoder import SmplPoseEncoder, read_pose
 from threedimo_training.embedded.cached_clips import EVERY, Frames
@@ -55,6 +55,17 @@ class ChannelStage(GeneratorStage):
     def new_transformer(self) -> ChannelMotionTransformer:
         """The same sizes, another way in."""
         return ChannelMotionTransformer.like(make_transformer(), self.encoder.num_tokens)
+
+
+class NoPositionStage(GeneratorStage):
+    """Its tokens are never told where in the picture they are."""
+
+    def new_transformer(self) -> MotionWanTransformer3DModel:
+        """The same, whose places begin with zeros and stay so."""
+        transformer = make_transformer()
+        assert transformer.picture_position is not None, "the recipe's generator has places"
+        transformer.picture_position.requires_grad_(False)
+        return transformer
 
 
 class NoWarmUpStage(GeneratorStage):

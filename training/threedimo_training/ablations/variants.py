@@ -131,6 +131,12 @@ _ALL = (
         stages.untrained_encoder,
         claim="motion_sensitivity",
     ),
+    Variant(
+        "no_picture_position",
+        "tokens are not told where in the picture they are",
+        stages.NoPositionStage,
+        claim="motion_sensitivity",
+    ),
     Variant("no_place_head", "no place head", stages.NoPlaceStage, claim="motion_sensitivity"),
     Variant("no_pairs", "whole clips from the first step", stages.NoPairsStage, claim="motion_sensitivity"),
 )

@@ -34,7 +34,8 @@ def add_commands(commands: Any) -> None:
         nargs="+",
         metavar="NAME",
         help="full and some of: smpl_pose, stage_1_only, stages_1_and_2, channel_concatenation, "
-        "no_geometry_head, no_hand_encoder, no_hints, no_warm_up, no_place_head; default: all",
+        "no_geometry_head, no_hand_encoder, no_hints, no_warm_up, no_picture_position, no_place_head, "
+        "no_pairs; default: all",
     )
     ablations.add_argument(
         "--clips",

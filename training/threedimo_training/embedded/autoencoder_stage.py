@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan
 from torch import Tensor
 
+from threedimo.model_info import model_folder
 from threedimo_training.embedded.autoencoder import measure_latents, reconstruction_loss
 from threedimo_training.embedded.cached_clips import EVERY, CachedClips, picked, video_tensor
 from threedimo_training.embedded.framewise_convolution import framewise_convolutions
@@ -44,8 +47,22 @@ class AutoencoderStage(Stage):
             return reconstruction_loss(self.autoencoder, video, generator, weight / weight.mean())
 
 
-def measure_statistics(autoencoder: AutoencoderKLWan, clips: CachedClips, count: int = 128) -> None:
-    """Store the latents' mean and deviation over `count` whole targets in the autoencoder's config."""
+def set_statistics(
+    autoencoder: AutoencoderKLWan, recipe: EmbeddedRecipe, clips: CachedClips, count: int = 128
+) -> None:
+    """Store the latents' mean and deviation in the autoencoder's config.
+
+    A generator knows its latents by them: who starts from a model keeps that model's. Else they are measured
+    over `count` whole targets.
+
+    Raises:
+        ModelError: The model that was started from is not there any more.
+    """
+    if recipe.start is not None:
+        config: Any = AutoencoderKLWan.load_config(model_folder(recipe.start) / "vae")
+        known = {name: config[name] for name in ("latents_mean", "latents_std")}
+        autoencoder.register_to_config(**known)
+        return
     step = max(1, len(clips) // count)
     indices = range(0, len(clips), step)
     measure_latents(autoencoder, [video_tensor(clips.read("target", [index])) for index in indices])

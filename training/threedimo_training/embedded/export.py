@@ -12,7 +12,7 @@ from threedimo.model_info import LONGEST_CLIP
 from threedimo.pipeline import MotionTransferPipeline
 from threedimo.version import VERSION
 from threedimo.wire.messages import ModelInfo
-from threedimo_training.embedded.autoencoder_stage import AutoencoderStage, measure_statistics
+from threedimo_training.embedded.autoencoder_stage import AutoencoderStage, set_statistics
 from threedimo_training.embedded.cached_clips import CachedClips
 from threedimo_training.embedded.generator_stage import GeneratorStage
 from threedimo_training.embedded.latent_files import LatentFolder
@@ -49,7 +49,7 @@ def export(recipe: EmbeddedRecipe, work: Path, output: Path, report: Callable[[s
     clips = CachedClips(work / "clips")
     autoencoder = AutoencoderStage(recipe, clips)
     load_state(state_file(work, "autoencoder"), autoencoder.modules)
-    measure_statistics(autoencoder.autoencoder.eval(), clips)
+    set_statistics(autoencoder.autoencoder.eval(), recipe, clips)
     generator = GeneratorStage(
         recipe, clips, LatentFolder(work / "latents"), WarmUpStage(recipe, clips).encoder
     )

@@ -147,7 +147,7 @@ class GeneratorStage(Stage):
     def losses(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
         """Denoise targets of the paper's current mixture under conditions that drop out now and then."""
         progress = step / self.num_steps
-        indices = [self._drawn(role, generator) for role in self._roles(progress)]
+        indices = [self._drawn(role, generator) for role in self.roles(progress)]
         draw = draw_pair if self._paired(progress) else draw_stretch
         excerpt = draw((self.recipe.num_frames - 1) // TEMPORAL_COMPRESSION + 1, generator)
         batch, weight = self._noised(indices, excerpt, generator)
@@ -210,9 +210,12 @@ class GeneratorStage(Stage):
     def _paired(self, progress: float) -> bool:
         return progress < self.pairs_end
 
-    def _roles(self, progress: float) -> list[Role]:
+    def roles(self, progress: float) -> list[Role]:
+        """The roles of a step's samples, at this share of the steps."""
         count = self.recipe.generator_pairs if self._paired(progress) else self.recipe.generator_batch
-        return mixture(self.mixtures_end * progress, count)
+        # Who starts from a model has been through the first mixture, of one view alone.
+        begun = 0.0 if self.recipe.start is None else STAGE_1_END
+        return mixture(begun + (self.mixtures_end - begun) * progress, count)
 
     def _drawn(self, role: Role, generator: torch.Generator) -> int:
         samples = self._by_role[role]

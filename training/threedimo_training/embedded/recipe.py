@@ -42,6 +42,8 @@ INFERENCE_STEPS, TEXT_SCALE, MOTION_SCALE = 10, 1.5, 2.0
 MOTION_DIM = 128
 PIXELS_PER_TOKEN = 8
 """The autoencoder's compression; the generator has a token for each latent place, or limbs had none."""
+POSITION_OCTAVES = 4
+"""Frequencies of a token's place in the picture; the fastest has a period of two tokens at 64 pixels."""
 
 
 @dataclass(frozen=True)
@@ -211,6 +213,7 @@ def make_transformer() -> MotionWanTransformer3DModel:
         motion_dim=MOTION_DIM,
         motion_inner_dim=256,
         motion_num_heads=4,
+        position_octaves=POSITION_OCTAVES,
     )
 
 

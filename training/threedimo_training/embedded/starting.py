@@ -21,6 +21,7 @@ _COMPONENTS = {
     "text_encoder": "text_encoder",
     "transformer": "transformer",
 }
+_POSITION = "picture_position."
 
 
 def check_start(recipe: EmbeddedRecipe) -> None:
@@ -57,8 +58,11 @@ def take_start(stage: Stage, recipe: EmbeddedRecipe, work: Path) -> None:
         component = _COMPONENTS.get(name.removeprefix("ema_"))
         if component is None:
             continue
+        weights = getattr(pipeline, component).state_dict()
+        # Places in the picture begin as zeros, which change nothing: a model may be older than they are.
+        new = {key: value for key, value in module.state_dict().items() if key.startswith(_POSITION)}
         try:
-            module.load_state_dict(getattr(pipeline, component).state_dict())
+            module.load_state_dict({**new, **weights})
         except RuntimeError as error:
             raise TrainingMismatch(
                 f"the {component} of the model to start from has other layers than the recipe's",

@@ -13,7 +13,7 @@ import torch
 
 from threedimo.errors import TrainingMismatch
 from threedimo.media.writing import storage_errors
-from threedimo_training.embedded.autoencoder_stage import AutoencoderStage, measure_statistics
+from threedimo_training.embedded.autoencoder_stage import AutoencoderStage, set_statistics
 from threedimo_training.embedded.cached_clips import CPU, CachedClips, cache_shards
 from threedimo_training.embedded.generator_stage import GeneratorStage
 from threedimo_training.embedded.latent_files import LatentFolder, write_latents
@@ -161,7 +161,7 @@ def _latents(
     folder = work / "latents"
     folder.mkdir(exist_ok=True)
     vae = autoencoder.autoencoder.eval().requires_grad_(False)
-    measure_statistics(vae, clips)
+    set_statistics(vae, autoencoder.recipe, clips)
     if has_fast_bfloat16(clips.device):
         torch.nn.Module.to(vae, torch.bfloat16)  # the model's own `to` would only warn
     for block in range(len(clips.files)):
