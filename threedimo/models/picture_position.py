@@ -2,9 +2,9 @@
 
 Not in the paper, and off unless a generator's configuration asks for it. Wan's positions are rotary: a token
 knows how far it is from others and has to find out where it is itself. Large pretrained generators have
-learned that. Our small one had not: the best linear map read a token's column off its last block to 0.8
-places, a tenth of the picture, and off its third block no better than chance, so that it could hardly draw
-limbs where motion and camera, which say where in the picture things are, wanted them.
+learned that. A small one of ours had not: the best linear map read a token's column off its last block to 0.8
+of 8 columns, and off its third no better than chance, so that it could not tell where motion and camera
+wanted a limb.
 """
 
 from __future__ import annotations
