@@ -64,7 +64,11 @@ def in_diffusers_names(found):
 def test_the_merged_generator_is_the_stock_one_with_the_file_loaded_by_its_own_library(pipeline, tmp_path):
     ours = pipeline.transformer
     lora = in_diffusers_names(changes(ours))
-    known = {name: value for name, value in ours.config.items() if not name.startswith(("_", "motion_"))}
+    known = {
+        name: value
+        for name, value in ours.config.items()
+        if not name.startswith(("_", "motion_", "position_"))
+    }
     stock = WanTransformer3DModel(**known).eval()
     stock.load_state_dict({n: t for n, t in ours.state_dict().items() if "motion_attn" not in n})
     stock.load_lora_adapter(dict(lora), prefix="transformer")

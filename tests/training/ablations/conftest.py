@@ -28,6 +28,9 @@ RECIPE = EmbeddedRecipe(
     warm_up_batch=2,
     generator_pairs=3,
     generator_batch=2,
+    generator_channels=32,
+    generator_blocks=3,
+    generator_rate=1e-3,
     plain=True,
 )
 

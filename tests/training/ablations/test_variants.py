@@ -129,7 +129,7 @@ def test_smpl_pose_is_that_of_the_camera(ground):
 
 def test_channels_carry_the_motion_and_dropped_motion_adds_nothing(ground):
     torch.manual_seed(0)
-    transformer = ChannelMotionTransformer.like(make_transformer(), num_tokens=3).eval()
+    transformer = ChannelMotionTransformer.like(make_transformer(ground.recipe), num_tokens=3).eval()
     for parameter in transformer.parameters():
         if not parameter.any():
             torch.nn.init.normal_(parameter, std=0.02)

@@ -13,11 +13,17 @@ from safetensors.torch import load_file
 
 from threedimo.checkpoints import load_pipeline
 from threedimo.errors import EmptyMedia, ModelNotFound, TrainingMismatch
+from threedimo_training.cli import main
 from threedimo_training.embedded.autoencoder_stage import AutoencoderStage
-from threedimo_training.embedded.cached_clips import CachedClips
+from threedimo_training.embedded.cached_clips import EVERY, CachedClips
 from threedimo_training.embedded.export import export
 from threedimo_training.embedded.generator_stage import GeneratorStage
 from threedimo_training.embedded.latent_files import LatentFolder, person_share, write_latents
+from threedimo_training.embedded.motion_tokens import (
+    MotionTokenFolder,
+    augmented_tokens,
+    write_motion_tokens,
+)
 from threedimo_training.embedded.recipe import SCHEDULES, EmbeddedRecipe, going_on, make_motion_encoder
 from threedimo_training.embedded.starting import take_start
 from threedimo_training.embedded.training import adopt_recipe, begun_recipe, train
@@ -43,6 +49,9 @@ RECIPE = EmbeddedRecipe(
     warm_up_batch=4,
     generator_pairs=3,
     generator_batch=2,
+    generator_channels=32,
+    generator_blocks=3,
+    generator_rate=1e-3,
     plain=True,
 )
 
@@ -58,7 +67,8 @@ def work(tmp_path_factory):
     assert train(replace(RECIPE, **nothing), folder, 5, print)
     for stage in STAGES:
         state_file(folder, stage).unlink()
-    shutil.rmtree(folder / "latents")
+    for made in ("latents", "tokens"):
+        shutil.rmtree(folder / made)
     return folder
 
 
@@ -147,7 +157,7 @@ def _train_until(stage: type[Stage], step: int, folder) -> None:
 
 
 def only_data():
-    return shutil.ignore_patterns("latents", *(f"{stage}*" for stage in STAGES))
+    return shutil.ignore_patterns("latents", "tokens", *(f"{stage}*" for stage in STAGES))
 
 
 def test_stopping_and_resuming_gives_the_same_weights(work, tmp_path):
@@ -197,18 +207,48 @@ def test_who_starts_from_a_model_sees_all_views_from_the_first_step(work):
     recipe = replace(RECIPE, generator_pairs=8)
     assert first_roles(recipe) == {"same_view"}
     assert first_roles(replace(recipe, start="embedded")) == set(ROLES)
+    assert first_roles(replace(recipe, start="embedded", new_generator=True)) == {"same_view"}
 
 
-def test_a_model_without_picture_positions_begins_with_zeros(work, tmp_path):
-    recipe = replace(RECIPE, size=64, num_frames=17, start="embedded")
+def test_a_new_generator_begins_from_nothing_beside_a_models_other_weights(work, tmp_path):
+    recipe = replace(RECIPE, size=64, num_frames=17, start="embedded", new_generator=True)
     clips = CachedClips(work / "clips")
-    stage = GeneratorStage(recipe, clips, LatentFolder(work / "latents"), WarmUpStage(recipe, clips).encoder)
+    stage = GeneratorStage(recipe, clips, LatentFolder(work / "latents"), make_motion_encoder(recipe))
+    before = {name: value.clone() for name, value in stage.transformer.state_dict().items()}
+    take_start(stage, recipe, tmp_path)
+    assert all(torch.equal(value, before[name]) for name, value in stage.transformer.state_dict().items())
+    known = load_pipeline("embedded", device="cpu", dtype=torch.float32)
+    for name in ("motion_encoder", "camera_encoder", "text_encoder"):
+        for key, value in getattr(known, name).state_dict().items():
+            assert torch.equal(stage.modules[name].state_dict()[key], value), (name, key)
+            assert torch.equal(stage.modules[f"ema_{name}"].state_dict()[key], value), (name, key)
+
+
+def test_a_new_generator_is_beside_a_models_others_only(tmp_path, capsys):
+    arguments = ["embedded", "--new-generator", "--minutes", "1", "--work", str(tmp_path / "work")]
+    assert main(arguments) == 5
+    assert "--start" in capsys.readouterr().err
+    assert not (tmp_path / "work").exists()
+
+
+def test_a_model_without_picture_positions_begins_with_zeros_in_its_own_size(work, tmp_path):
+    recipe = going_on(replace(RECIPE, size=64, num_frames=17), "embedded")
+    clips = CachedClips(work / "clips")
+    stage = GeneratorStage(recipe, clips, LatentFolder(work / "latents"), make_motion_encoder(recipe))
     torch.nn.init.normal_(stage.transformer.proj_out.weight)
     take_start(stage, recipe, tmp_path)
     known = load_pipeline("embedded", device="cpu", dtype=torch.float32).transformer.state_dict()
     assert "picture_position.proj.weight" not in known
     for name, value in stage.transformer.state_dict().items():
         assert torch.equal(value, known.get(name, torch.zeros_like(value))), name
+
+
+def test_a_generator_of_another_size_is_no_start(work, tmp_path):
+    recipe = replace(RECIPE, size=64, num_frames=17, start="embedded")
+    clips = CachedClips(work / "clips")
+    stage = GeneratorStage(recipe, clips, LatentFolder(work / "latents"), make_motion_encoder(recipe))
+    with pytest.raises(TrainingMismatch, match="--new-generator"):
+        take_start(stage, recipe, tmp_path)
 
 
 def test_a_model_of_other_clips_is_no_start(tmp_path):
@@ -249,12 +289,36 @@ def generator_stage(work, tmp_path):
 
 
 def test_the_encoder_waits_until_the_generator_may_listen(generator_stage):
+    generator_stage.num_steps = 5
     learns = []
-    for step in range(0, RECIPE.generator_steps, generator_stage.encoder_interval):
+    for step in range(5):
         generator_stage.encoder.zero_grad(set_to_none=True)
         generator_stage.losses(step, torch.Generator().manual_seed(step))["loss"].backward()
         learns.append(any(p.grad is not None for p in generator_stage.encoder.parameters()))
-    assert learns == [False, True]
+    assert learns == [False, False, False, False, True]
+
+
+def test_tokens_are_read_while_the_encoder_waits_and_encoded_once_it_learns(generator_stage, tmp_path):
+    clips, encoder = generator_stage.clips, generator_stage.encoder
+    write_motion_tokens(tmp_path, clips, encoder, 0, RECIPE.seed)
+    generator_stage.tokens = tokens = MotionTokenFolder(tmp_path)
+    assert len(tokens) == NUM_CLIPS
+    wanted = augmented_tokens(encoder, clips, list(range(8)), EVERY, torch.Generator().manual_seed(0))
+    assert torch.allclose(tokens.read([5, 2], [0, 3, 4]), wanted[[5, 2]][:, [0, 3, 4]], atol=1e-2)
+    calls = []
+    encoder.register_forward_hook(lambda *_: calls.append(True))
+    generator_stage.losses(1, torch.Generator().manual_seed(1))
+    assert not calls
+    generator_stage.losses(RECIPE.generator_steps - 1, torch.Generator().manual_seed(1))
+    assert calls
+
+
+def test_tokens_that_were_made_are_not_made_again(generator_stage, tmp_path):
+    write_motion_tokens(tmp_path, generator_stage.clips, generator_stage.encoder, 0, 0)
+    (file,) = tmp_path.glob("tokens-*")
+    made = file.stat().st_mtime_ns
+    write_motion_tokens(tmp_path, generator_stage.clips, generator_stage.encoder, 0, 0)
+    assert file.stat().st_mtime_ns == made
 
 
 def test_pairs_come_first_and_whole_clips_later(generator_stage, monkeypatch):
@@ -288,7 +352,8 @@ def test_the_geometry_loss_fades_while_the_encoder_learns(generator_stage):
         rest = found["loss"] - found["flow"] - generator_stage.place_weight * found["place"]
         return float(rest / found["geometry"])
 
+    generator_stage.num_steps = 20
     assert weight(0) == pytest.approx(GEOMETRY_WEIGHT, rel=0.05)
-    assert weight(2) == pytest.approx(GEOMETRY_WEIGHT, rel=0.05)
-    assert 0.1 * GEOMETRY_WEIGHT < weight(3) < 0.9 * GEOMETRY_WEIGHT
-    assert abs(weight(RECIPE.generator_steps - 1)) < 0.05 * GEOMETRY_WEIGHT
+    assert weight(14) == pytest.approx(GEOMETRY_WEIGHT, rel=0.05)
+    assert 0.1 * GEOMETRY_WEIGHT < weight(16) < 0.9 * GEOMETRY_WEIGHT
+    assert abs(weight(19)) < 0.05 * GEOMETRY_WEIGHT

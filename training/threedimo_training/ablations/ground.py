@@ -93,7 +93,7 @@ def open_ground(work: Path, steps: int, seed: int, device: torch.device = CPU) -
     ]
     if begun is None or missing:
         raise _not_ready(work, f"no {', no '.join(missing)}")
-    recipe = replace(begun, generator_steps=steps, seed=seed, start=None)
+    recipe = replace(begun, generator_steps=steps, seed=seed, start=None, new_generator=False)
     clips = CachedClips(work / "clips", device, resident=device.type == "cuda")
     latents = LatentFolder(work / "latents", device)
     if len(latents) != len(clips):

@@ -54,7 +54,7 @@ class ChannelStage(GeneratorStage):
 
     def new_transformer(self) -> ChannelMotionTransformer:
         """The same sizes, another way in."""
-        return ChannelMotionTransformer.like(make_transformer(), self.encoder.num_tokens)
+        return ChannelMotionTransformer.like(make_transformer(self.recipe), self.encoder.num_tokens)
 
 
 class NoPositionStage(GeneratorStage):
@@ -62,7 +62,7 @@ class NoPositionStage(GeneratorStage):
 
     def new_transformer(self) -> MotionWanTransformer3DModel:
         """The same, whose places begin with zeros and stay so."""
-        transformer = make_transformer()
+        transformer = make_transformer(self.recipe)
         assert transformer.picture_position is not None, "the recipe's generator has places"
         transformer.picture_position.requires_grad_(False)
         return transformer

@@ -45,6 +45,11 @@ def add_commands(commands: Any) -> None:
         help="from the weights of this model (embedded, or an exported folder) and not from nothing: the "
         "generator learns on, the autoencoder stays as it is",
     )
+    begun.add_argument(
+        "--new-generator",
+        action="store_true",
+        help="with --start: MODEL's weights for all but the generator, which begins from nothing",
+    )
     begun.add_argument("--clips", type=positive, metavar="N", help="clips to render; default: the schedule's")
     begun.add_argument(
         "--steps", type=positive, metavar="N", help="of the generator; default: the schedule's"
@@ -84,9 +89,20 @@ def _embedded(options: argparse.Namespace) -> int:
 
 def _asked(options: argparse.Namespace, device: torch.device) -> EmbeddedRecipe | None:
     """The recipe that the options describe, None where none of them says anything about it."""
+    from threedimo.errors import InvalidRequest
     from threedimo_training.embedded.recipe import going_on, suitable_schedule
 
-    changes = {"num_clips": options.clips, "generator_steps": options.steps, "seed": options.seed}
+    if options.new_generator and not options.start:
+        raise InvalidRequest(
+            "--new-generator says what of a model is left out, and no model is given",
+            remedy="add --start MODEL, or leave it out: without a start all is new",
+        )
+    changes = {
+        "num_clips": options.clips,
+        "generator_steps": options.steps,
+        "seed": options.seed,
+        "new_generator": options.new_generator or None,
+    }
     changes = {name: value for name, value in changes.items() if value is not None}
     if not (options.schedule or options.start or changes):
         return None

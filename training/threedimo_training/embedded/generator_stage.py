@@ -10,8 +10,9 @@ from torch import Tensor
 
 from threedimo.models import MotionEncoder, MotionWanTransformer3DModel
 from threedimo.models.motion_context import TEMPORAL_COMPRESSION
-from threedimo_training.embedded.cached_clips import EVERY, CachedClips, Frames, picked, video_tensor
+from threedimo_training.embedded.cached_clips import EVERY, CachedClips, Frames, picked
 from threedimo_training.embedded.latent_files import LatentFolder
+from threedimo_training.embedded.motion_tokens import MotionTokenFolder, augmented_tokens, plain_tokens
 from threedimo_training.embedded.place_head import PlaceHead, hidden_states
 from threedimo_training.embedded.recipe import (
     MAX_TEXT_TOKENS,
@@ -24,7 +25,6 @@ from threedimo_training.embedded.recipe import (
     make_transformer,
     seeded,
 )
-from threedimo_training.method.augment import jitter_colours, warp_perspective
 from threedimo_training.method.excerpts import Excerpt, draw_pair, draw_stretch
 from threedimo_training.method.flow_matching import (
     FlowBatch,
@@ -46,7 +46,7 @@ from threedimo_training.method.schedule import (
 from threedimo_training.samples.sample import ROLES, Role
 from threedimo_training.trainer.stage import Stage
 
-PAIRS_END = 0.75
+PAIRS_END = ENCODER_START = 0.75
 PLACE_WEIGHT = 1.0
 ENCODER_INTERVAL, ENCODER_SCALE = 4, 0.1
 EMA_DECAY = 0.99
@@ -64,6 +64,8 @@ class GeneratorStage(Stage):
         latents: Of the targets.
         encoder: The warmed-up motion encoder.
         geometry: The warm-up's head that reads this encoder's tokens; None begins a new one.
+        tokens: Of the driving clips, for as long as the encoder stays as it is; None encodes them in each
+            step.
 
     Attributes:
         pairs_end: Until this share of the steps, the generator learns on pairs: the reference frame and one
@@ -84,12 +86,12 @@ class GeneratorStage(Stage):
             and with it.
     """
 
-    name, learning_rate = "generator", 7e-4
+    name = "generator"
     pairs_end: ClassVar[float] = PAIRS_END
     mixtures_end: ClassVar[float] = 1.0
     geometry_scale: ClassVar[float] = 1.0
     place_weight: ClassVar[float] = PLACE_WEIGHT
-    encoder_start: ClassVar[float] = STAGE_1_END
+    encoder_start: ClassVar[float] = ENCODER_START
     encoder_interval: ClassVar[int] = ENCODER_INTERVAL
     encoder_scale: ClassVar[float] = ENCODER_SCALE
 
@@ -100,10 +102,12 @@ class GeneratorStage(Stage):
         latents: LatentFolder,
         encoder: MotionEncoder,
         geometry: GeometryHead | None = None,
+        tokens: MotionTokenFolder | None = None,
     ):
         seeded(recipe.seed + 2)
         self.recipe, self.clips, self.latents, self.num_steps = recipe, clips, latents, recipe.generator_steps
-        self.device = clips.device
+        self.learning_rate = recipe.generator_rate
+        self.device, self.tokens = clips.device, tokens
         self.tokenizer = make_tokenizer()
         self.encoder = encoder
         self.camera_encoder = make_camera_encoder()
@@ -130,7 +134,7 @@ class GeneratorStage(Stage):
 
     def new_transformer(self) -> MotionWanTransformer3DModel:
         """The generator, untrained."""
-        return make_transformer()
+        return make_transformer(self.recipe)
 
     def compile(self) -> None:
         """Compile the generator's blocks; the encoder's would take longer to compile than they save."""
@@ -151,9 +155,7 @@ class GeneratorStage(Stage):
         draw = draw_pair if self._paired(progress) else draw_stretch
         excerpt = draw((self.recipe.num_frames - 1) // TEMPORAL_COMPRESSION + 1, generator)
         batch, weight = self._noised(indices, excerpt, generator)
-        learns = progress >= self.encoder_start and step % self.encoder_interval == 0
-        with torch.set_grad_enabled(learns):
-            motion = self.augmented_motion(indices, excerpt.video_frames, generator)
+        motion = self._step_tokens(step, indices, excerpt.video_frames, generator)
         geometry = self.geometry.loss(motion, self.clips.read("rotations", indices, excerpt.video_frames))
         heard = dropped(motion, MOTION_DROPOUT, generator)
         camera = dropped(self.camera_tokens(indices, excerpt), HINTS_DROPOUT, generator)
@@ -213,8 +215,8 @@ class GeneratorStage(Stage):
     def roles(self, progress: float) -> list[Role]:
         """The roles of a step's samples, at this share of the steps."""
         count = self.recipe.generator_pairs if self._paired(progress) else self.recipe.generator_batch
-        # Who starts from a model has been through the first mixture, of one view alone.
-        begun = 0.0 if self.recipe.start is None else STAGE_1_END
+        # A generator that starts from a model's has been through the first mixture, of one view alone.
+        begun = STAGE_1_END if self.recipe.start and not self.recipe.new_generator else 0.0
         return mixture(begun + (self.mixtures_end - begun) * progress, count)
 
     def _drawn(self, role: Role, generator: torch.Generator) -> int:
@@ -238,18 +240,21 @@ class GeneratorStage(Stage):
 
     def motion_tokens(self, indices: list[int], frames: Frames = EVERY) -> Tensor:
         """Tokens (batch, frames, K, motion_dim) of the driving frames as they are, for measuring."""
-        video = video_tensor(self.clips.read("driving", indices, frames))
-        return self.encoder(video, *self.clips.read_hands(indices, frames))
+        return plain_tokens(self.encoder, self.clips, indices, frames)
 
     def augmented_motion(self, indices: list[int], frames: Frames, generator: torch.Generator) -> Tensor:
-        """The same for learning: frames are warped and recoloured, half of the clips come without hands."""
-        video = video_tensor(self.clips.read("driving", indices, frames))
-        video = jitter_colours(warp_perspective(video, generator), generator)
-        crops, visible = self.clips.read_hands(indices, frames)
-        # Real footage often comes without located hands: half of the clips learn to do without.
-        kept = torch.rand(len(indices), 1, 1, generator=generator) < 0.5
-        visible = visible & kept.to(self.device)
-        return self.encoder(video, crops, visible)
+        """The same for learning."""
+        return augmented_tokens(self.encoder, self.clips, indices, frames, generator)
+
+    def _step_tokens(
+        self, step: int, indices: list[int], frames: Frames, generator: torch.Generator
+    ) -> Tensor:
+        """Motion tokens of a step, with gradients where the encoder learns in it."""
+        waits = step / self.num_steps < self.encoder_start
+        if waits and self.tokens is not None:
+            return self.tokens.read(indices, frames)
+        with torch.set_grad_enabled(not waits and step % self.encoder_interval == 0):
+            return self.augmented_motion(indices, frames, generator)
 
     def camera_tokens(self, indices: list[int], excerpt: Excerpt) -> Tensor:
         """Tokens (batch, frames, 1, motion_dim) of the targets' exact cameras."""

@@ -16,6 +16,7 @@ from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchE
 from transformers import T5Tokenizer, UMT5Config, UMT5EncoderModel
 
 from threedimo.camera import NUM_HINTS, VOCABULARY
+from threedimo.checkpoints import load_pipeline
 from threedimo.models import CameraEncoder, MotionEncoder, MotionWanTransformer3DModel
 
 PERSON_WORDS = (
@@ -40,8 +41,11 @@ PERSON_WEIGHT = 4.0
 INFERENCE_STEPS, TEXT_SCALE, MOTION_SCALE = 10, 1.5, 2.0
 """Denoising steps and guidance with which the embedded model is served and judged."""
 MOTION_DIM = 128
+NUM_HEADS = 4
 PIXELS_PER_TOKEN = 8
 """The autoencoder's compression; the generator has a token for each latent place, or limbs had none."""
+GOING_ON_RATE = 7e-4
+"""The learning rate, at its highest, of a generator that was trained before."""
 POSITION_OCTAVES = 4
 """Frequencies of a token's place in the picture; the fastest has a period of two tokens at 64 pixels."""
 
@@ -64,10 +68,15 @@ class EmbeddedRecipe:
         warm_up_batch: Frames in a step.
         generator_pairs: Pairs of frames in a step, in the first part of the generator's steps.
         generator_batch: Clips in a step, in the rest.
+        generator_channels: Width of the generator; a multiple of 16.
+        generator_blocks: Its depth.
+        generator_rate: Its learning rate at the highest; wide ones bear less.
         plain: People in single colours in bare places; see `samples.sampler.draw_sample`.
         seed: Of everything random.
         start: The model whose weights the training begins with, as `threedimo.checkpoints.load_pipeline`
             takes it; None begins with random ones.
+        new_generator: The generator begins with random weights all the same, and only all else with that
+            model's.
     """
 
     size: int
@@ -83,9 +92,13 @@ class EmbeddedRecipe:
     warm_up_batch: int
     generator_pairs: int
     generator_batch: int
+    generator_channels: int
+    generator_blocks: int
+    generator_rate: float
     plain: bool
     seed: int = 0
     start: str | None = None
+    new_generator: bool = False
 
 
 def cpu_recipe() -> EmbeddedRecipe:
@@ -104,6 +117,9 @@ def cpu_recipe() -> EmbeddedRecipe:
         warm_up_batch=96,
         generator_pairs=24,
         generator_batch=8,
+        generator_channels=128,
+        generator_blocks=6,
+        generator_rate=3e-3,
         plain=True,
     )
 
@@ -124,6 +140,9 @@ def gpu_recipe() -> EmbeddedRecipe:
         warm_up_batch=512,
         generator_pairs=384,
         generator_batch=128,
+        generator_channels=256,
+        generator_blocks=8,
+        generator_rate=7e-4,
         plain=False,
     )
 
@@ -137,9 +156,24 @@ def suitable_schedule(device: torch.device, name: str | None = None) -> Embedded
 
 
 def going_on(recipe: EmbeddedRecipe, model: str) -> EmbeddedRecipe:
-    """The same for a model that exists: its autoencoder stays as it is, and no encoder is warmed up."""
+    """The same for a model that exists: its autoencoder stays as it is, and no encoder is warmed up.
+
+    Its generator learns on in its own size, unless a new one is wanted.
+
+    Raises:
+        ModelError: There is no such model.
+    """
     done = {"autoencoder_image_steps": 0, "autoencoder_steps": 0, "warm_up_steps": 0}
-    return replace(recipe, start=model, **done)
+    begun = replace(recipe, start=model, **done)
+    if recipe.new_generator:
+        return begun
+    config = load_pipeline(model, device="cpu", dtype=torch.float32).transformer.config
+    return replace(
+        begun,
+        generator_channels=config["num_attention_heads"] * config["attention_head_dim"],
+        generator_blocks=config["num_layers"],
+        generator_rate=GOING_ON_RATE,
+    )
 
 
 def make_autoencoder() -> AutoencoderKLWan:
@@ -189,7 +223,7 @@ def make_motion_encoder(recipe: EmbeddedRecipe) -> MotionEncoder:
         hidden_dim=128,
         num_layers=4,
         num_hand_layers=2,
-        num_heads=4,
+        num_heads=NUM_HEADS,
         motion_dim=MOTION_DIM,
     )
 
@@ -199,20 +233,20 @@ def make_camera_encoder() -> CameraEncoder:
     return CameraEncoder(num_hints=NUM_HINTS, hidden_dim=192, motion_dim=MOTION_DIM)
 
 
-def make_transformer() -> MotionWanTransformer3DModel:
-    """The generator: 256 channels, 8 blocks, a token for each latent place."""
+def make_transformer(recipe: EmbeddedRecipe) -> MotionWanTransformer3DModel:
+    """The generator: a token for each latent place; as small as its training is short."""
     return MotionWanTransformer3DModel(
         patch_size=(1, 1, 1),
-        num_attention_heads=4,
-        attention_head_dim=64,
+        num_attention_heads=NUM_HEADS,
+        attention_head_dim=recipe.generator_channels // NUM_HEADS,
         in_channels=16,
         out_channels=16,
         text_dim=128,
-        ffn_dim=1024,
-        num_layers=8,
+        ffn_dim=4 * recipe.generator_channels,
+        num_layers=recipe.generator_blocks,
         motion_dim=MOTION_DIM,
-        motion_inner_dim=256,
-        motion_num_heads=4,
+        motion_inner_dim=recipe.generator_channels,
+        motion_num_heads=NUM_HEADS,
         position_octaves=POSITION_OCTAVES,
     )
 

@@ -56,7 +56,7 @@ def take_start(stage: Stage, recipe: EmbeddedRecipe, work: Path) -> None:
     pipeline = load_pipeline(recipe.start, device="cpu", dtype=torch.float32)
     for name, module in stage.modules.items():
         component = _COMPONENTS.get(name.removeprefix("ema_"))
-        if component is None:
+        if component is None or (recipe.new_generator and component == "transformer"):
             continue
         weights = getattr(pipeline, component).state_dict()
         # Places in the picture begin as zeros, which change nothing: a model may be older than they are.
@@ -68,5 +68,5 @@ def take_start(stage: Stage, recipe: EmbeddedRecipe, work: Path) -> None:
                 f"the {component} of the model to start from has other layers than the recipe's",
                 given=recipe.start,
                 allowed="a model that was exported after training by the same schedule",
-                remedy="choose its --schedule, or leave --start out",
+                remedy="choose its --schedule, or add --new-generator, or leave --start out",
             ) from error

@@ -17,6 +17,7 @@ from threedimo_training.embedded.autoencoder_stage import AutoencoderStage, set_
 from threedimo_training.embedded.cached_clips import CPU, CachedClips, cache_shards
 from threedimo_training.embedded.generator_stage import GeneratorStage
 from threedimo_training.embedded.latent_files import LatentFolder, write_latents
+from threedimo_training.embedded.motion_tokens import MotionTokenFolder, write_motion_tokens
 from threedimo_training.embedded.recipe import EmbeddedRecipe, suitable_schedule
 from threedimo_training.embedded.starting import check_start, take_start
 from threedimo_training.embedded.warm_up_stage import WarmUpStage
@@ -72,7 +73,10 @@ def train(
     latents = _latents(autoencoder, clips, work, deadline, report)
     if latents is None:
         return False
-    generator = GeneratorStage(recipe, clips, latents, warm_up.encoder, warm_up.heads.geometry)
+    tokens = _motion_tokens(warm_up, work, deadline, report)
+    if tokens is None:
+        return False
+    generator = GeneratorStage(recipe, clips, latents, warm_up.encoder, warm_up.heads.geometry, tokens)
     take_start(generator, recipe, work)
     if compiled:
         generator.compile()
@@ -170,3 +174,16 @@ def _latents(
         write_latents(folder, clips, vae, block)
         report(f"latents {block + 1}/{len(clips.files)} blocks")
     return LatentFolder(folder, clips.device)
+
+
+def _motion_tokens(
+    warm_up: WarmUpStage, work: Path, deadline: float, report: Callable[[str], None]
+) -> MotionTokenFolder | None:
+    folder, clips = work / "tokens", warm_up.clips
+    folder.mkdir(exist_ok=True)
+    for block in range(len(clips.files)):
+        if time.monotonic() > deadline:
+            return None
+        write_motion_tokens(folder, clips, warm_up.encoder, block, warm_up.recipe.seed)
+        report(f"motion tokens {block + 1}/{len(clips.files)} blocks")
+    return MotionTokenFolder(folder, clips.device)
