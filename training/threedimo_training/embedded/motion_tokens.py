@@ -1,8 +1,8 @@
 """Motion tokens of driving clips: encoded as they are, augmented for learning, or kept in files.
 
 The paper encodes driving frames in every step, because its encoder learns in every step. While ours stays as
-its warm-up left it, one augmented view of each clip is encoded once and kept: live, it took half of a small
-generator's step.
+its warm-up left it, one augmented view of each clip is encoded once and kept: live, it took 0.87 s of a step
+whose small generator takes 1.3 to 1.5 s.
 """
 
 from __future__ import annotations
